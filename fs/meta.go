@@ -1,0 +1,111 @@
+package fs
+
+import "context"
+
+// Meta is the replicated metadata as everybody sees it. raftmeta.Node serves it and metarpc.Client is a remote one.
+//
+// All calls are linearizable, may come from any goroutine, and end within a bounded time: with ErrUnavailable when no
+// majority answers, with ctx's error when that is earlier. Reads return copies that the caller owns.
+type Meta interface {
+	Committer
+	Reader
+	Sessions
+}
+
+// Committer decides transactions.
+type Committer interface {
+	// Commit decides tx. It may be repeated with the same ID: the first answer is returned again. The error is about
+	// reaching a decision (ErrUnavailable, ErrFenced, ErrAborted, ErrTooLarge): after ErrUnavailable the outcome is
+	// unknown and Commit must be repeated, or the transaction aborted. A decided refusal is in TxResult.Err. ErrFenced
+	// that wraps ErrUnavailable as well leaves the outcome unknown for good: tx may have been decided before the session
+	// ended.
+	Commit(ctx context.Context, tx *Tx) (*TxResult, error)
+	// Abort makes sure that tx never commits: afterwards it has an outcome, the one in the result if it was faster.
+	Abort(ctx context.Context, epoch Epoch, tx TxID) (*TxResult, error)
+}
+
+// Reader looks things up.
+type Reader interface {
+	// Lookup finds name in dir. "." and ".." are for the caller to resolve. ErrNotExist, ErrNotDir.
+	Lookup(ctx context.Context, dir Ino, name string) (Attr, error)
+	// Getattr returns ErrNotExist for an inode that has been reaped; an orphan still answers, with Nlink 0.
+	Getattr(ctx context.Context, ino Ino) (Attr, error)
+	// Readdir lists entries with cookies above after, rising, at most limit (1 … ReaddirMax); fewer than limit means
+	// the end. "." and ".." are not listed.
+	Readdir(ctx context.Context, dir Ino, after Cookie, limit int) ([]Dirent, error)
+	// Readlink returns a symlink's target; ErrInvalid for another type.
+	Readlink(ctx context.Context, ino Ino) (string, error)
+	// Layout tells where the bytes in [off, off+length) lie.
+	Layout(ctx context.Context, ino Ino, off, length uint64) (*Layout, error)
+	// Getxattr returns ErrNoXattr where there is none.
+	Getxattr(ctx context.Context, ino Ino, name string) ([]byte, error)
+	// Listxattr returns the names in order.
+	Listxattr(ctx context.Context, ino Ino) ([]string, error)
+	// Statfs adds up the live nodes' space.
+	Statfs(ctx context.Context) (Statfs, error)
+}
+
+// Sessions registers mounts and says who has what open.
+type Sessions interface {
+	// OpenSession registers a mount.
+	OpenSession(ctx context.Context, who Mount) (Session, error)
+	// CloseSession ends a session that has nothing left to flush; its pins go. Closing twice is no error.
+	CloseSession(ctx context.Context, s Session) error
+	// Attach opens the session's stream to the leader. pins are all inodes that the mount has open: a fresh leader
+	// learns them here. ErrFenced when the session has ended. ctx bounds the opening; the stream lives until its Close.
+	Attach(ctx context.Context, s Session, pins []Ino) (Stream, error)
+	// Pin keeps an inode from being reaped as long as the session lives and has not unpinned it (see Beat), and
+	// returns its attributes. Pinning twice is pinning once. ErrNotExist when it has been reaped.
+	Pin(ctx context.Context, s Session, ino Ino) (Attr, error)
+	// AllocInos allots n inode numbers, 1 … InoRangeMax, to the session.
+	AllocInos(ctx context.Context, s Session, n int) (InoRange, error)
+}
+
+// Mount tells operators who a session is.
+type Mount struct {
+	Host    string
+	PID     int
+	Path    string // the mount point, or a word for what is not a mount ("rest")
+	Version string
+	Opened  Time
+}
+
+// Session is what OpenSession returns.
+type Session struct {
+	ID      SessionID
+	Epoch   Epoch
+	Cluster string // the cluster's id
+	// TimeoutMillis is how long the session lives without an answered Beat, milliseconds. A mount stops using what the
+	// session gives it that long after *sending* the last answered one.
+	TimeoutMillis int64
+	// Replicas and MinReplicas are the cluster's: how many copies a blob should have, and at least has at commit.
+	Replicas    int
+	MinReplicas int
+}
+
+// InoRange is the numbers From … From+N-1.
+type InoRange struct {
+	From Ino
+	N    int
+}
+
+// Stream is a session's line to the leader: beats go up, notices come down. Send and Recv may be called from two
+// goroutines, each from one at a time. It breaks, and Recv returns an error, when the leader changes or dies: Attach
+// again. ErrFenced means that the session is over.
+type Stream interface {
+	Send(Beat) error
+	Recv() (Notice, error)
+	Close() error
+}
+
+// Beat keeps the session alive and carries what may be lazy.
+type Beat struct {
+	Seq    uint64 // counts up; the Notice that answers it has the same
+	Unpins []Ino  // closed by the mount's last opener
+}
+
+// Notice is what the leader tells a mount.
+type Notice struct {
+	Ack   uint64     // the Seq of the Beat answered; 0 for none
+	Nodes []NodeInfo // the storage nodes as gossip sees them; nil for no news
+}

@@ -1,0 +1,131 @@
+package fs
+
+import "context"
+
+// NodeInfo is what the cluster knows of a node: who and where it is by Raft, how it does by gossip.
+type NodeInfo struct {
+	ID    NodeID
+	Addr  string // host:port of RPC and Raft
+	Zone  string // failure domain; may be empty
+	State NodeState
+	Load  Load
+}
+
+// NodeState is gossip's opinion.
+type NodeState uint8
+
+// The states. Only Raft decides who is a member; these are hints about failure.
+const (
+	NodeUnknown NodeState = iota
+	NodeAlive
+	NodeSuspect
+	NodeDead
+	NodeLeft
+)
+
+func (s NodeState) String() string {
+	switch s {
+	case NodeAlive:
+		return "alive"
+	case NodeSuspect:
+		return "suspect"
+	case NodeDead:
+		return "dead"
+	case NodeLeft:
+		return "left"
+	}
+	return "unknown"
+}
+
+// Load is a node's report of itself, a few seconds old at most.
+type Load struct {
+	DiskTotalBytes uint64
+	DiskFreeBytes  uint64  // what blobs may still take: the reserve is already off
+	CPU            float64 // busy share of all cores, 0 … 1
+	Memory         float64 // used share, 0 … 1
+	InFlight       uint32  // blob requests being served
+	ReadOnly       bool    // takes no new blobs: full, draining or sick
+}
+
+// Status is one node's view of the cluster for operators.
+type Status struct {
+	Cluster  string // id; empty before the cluster is formed
+	Node     NodeID // who answers
+	Version  string
+	Leader   NodeID // empty: none known
+	Term     uint64
+	Quorum   bool   // the answering node could verify a leader just now
+	Applied  uint64 // Raft index, of the answering node
+	Commit   uint64
+	Nodes    []NodeStatus
+	Sessions []SessionStatus
+	Blobs    BlobsStatus
+	Inodes   uint64
+	Replicas int
+	// MinReplicas is how many yes votes a blob needs.
+	MinReplicas int
+}
+
+// NodeStatus is a node's line in Status.
+type NodeStatus struct {
+	NodeInfo
+	Voter   bool
+	Member  bool   // in the Raft configuration
+	Applied uint64 // Raft index; 0 unknown
+	Version string
+}
+
+// SessionStatus is a session's line in Status.
+type SessionStatus struct {
+	Session
+	Mount      Mount
+	Pins       int
+	IdleMillis int64 // since the leader last heard of it
+}
+
+// BlobsStatus counts blobs as the metadata knows them.
+type BlobsStatus struct {
+	Count           uint64
+	Bytes           uint64 // lengths, one replica
+	LiveBytes       uint64 // of them still mapped by files
+	UnderReplicated uint64
+	Garbage         uint64
+}
+
+// TxState is how far a transaction has come.
+type TxState string
+
+// The states of a transaction, in order; aborted instead of decided.
+const (
+	TxPrepared TxState = "prepared" // staged somewhere, no decision yet
+	TxDecided  TxState = "committed"
+	TxAborted  TxState = "aborted"
+)
+
+// TxStatus is what `dfs tx` shows.
+type TxStatus struct {
+	ID     TxID
+	State  TxState
+	Index  uint64 // Raft index of the decision
+	Err    Code   // why a decided transaction was refused
+	Ops    []string
+	Blobs  []BlobInfo
+	Staged []NodeID // nodes that still hold blobs of it staged
+	Time   Time     // when the node that answers learned of it
+}
+
+// Admin is what operators ask a node. Unlike Meta it answers without a quorum too, and says so.
+type Admin interface {
+	Status(ctx context.Context) (*Status, error)
+	// Transactions lists undecided transactions and, newest first, the last decided ones that the node remembers.
+	Transactions(ctx context.Context, limit int) ([]TxStatus, error)
+	// Transaction shows one; ErrNotExist if the node no longer remembers it.
+	Transaction(ctx context.Context, id TxID) (*TxStatus, error)
+}
+
+// Membership lets a node that has no state become a member of a running cluster.
+type Membership interface {
+	// Join records the node and makes it a learner; joining again updates its address and zone. cluster is the id that
+	// the node believes in, empty if none; the answer is the cluster's. ErrWrongCluster if they differ.
+	Join(ctx context.Context, node NodeInfo, cluster string) (string, error)
+}
