@@ -1,0 +1,103 @@
+// Package command is what the Raft log holds: batches of commands, in a versioned binary form.
+//
+// A log entry is one [Batch]. Most commands in it are mounts' transactions (*fs.Tx); the rest are the cluster's own
+// housekeeping, below. The codec is shared by the log and by the RPC that carries transactions to the leader, so that a
+// transaction is encoded once, where it is made.
+//
+// A node that meets a version or a kind that it does not know must stop: skipping it would make the replicas differ.
+package command
+
+import "dfs/fs"
+
+// Command is one entry of a batch: *fs.Tx (as [Tx]) or a housekeeping command.
+type Command interface{ kind() kind }
+
+// Tx is a mount's transaction, to be applied only while its session and epoch live.
+type Tx struct{ fs.Tx }
+
+// Init forms the cluster: it is the first command of its life. A second one changes nothing.
+type Init struct {
+	Cluster        string // id, random
+	Time           fs.Time
+	Replicas       int
+	MinReplicas    int
+	InlineMax      int   // bytes
+	SessionTimeout int64 // milliseconds
+}
+
+// OpenSession registers a mount; the answer is an fs.Session, whose epoch is this entry's index.
+type OpenSession struct{ Mount fs.Mount }
+
+// EndSession closes or expires a session: later commits of its epoch are refused. Ending a session twice, or one that
+// never was, changes nothing.
+type EndSession struct {
+	Session fs.SessionID
+	Epoch   fs.Epoch
+	Expired bool // the leader gave up on it; false: it said goodbye
+}
+
+// AllocInos allots inode numbers to a session.
+type AllocInos struct {
+	Session fs.SessionID
+	Epoch   fs.Epoch
+	N       int
+}
+
+// Abort gives a transaction the outcome "aborted" unless it has one already; the answer is its outcome.
+type Abort struct {
+	Tx    fs.TxID
+	Epoch fs.Epoch
+}
+
+// Reap frees orphans that nobody pins: their extents, then the inodes. At most Extents extents are freed, so a large file
+// takes several commands; inodes that are no orphans are left alone.
+type Reap struct {
+	Inos    []fs.Ino
+	Extents int
+}
+
+// Forget removes garbage blobs from the blob table after their replicas are gone from every node.
+type Forget struct{ Blobs []fs.BlobID }
+
+// SetReplicas changes where a blob lies: Add are nodes that now hold a synced, live copy, Remove those that no longer
+// count. It never removes the last replica.
+type SetReplicas struct {
+	Blob   fs.BlobID
+	Add    []fs.NodeID
+	Remove []fs.NodeID
+}
+
+// PutNode records a node, or its new address or zone.
+type PutNode struct{ Node fs.NodeInfo } // only ID, Addr and Zone are kept
+
+// RemoveNode forgets a node; blobs that lay on it become repair debt.
+type RemoveNode struct{ Node fs.NodeID }
+
+type kind uint8
+
+// Kinds are written to disk: never renumber.
+const (
+	kindTx kind = iota + 1
+	kindInit
+	kindOpenSession
+	kindEndSession
+	kindAllocInos
+	kindAbort
+	kindReap
+	kindForget
+	kindSetReplicas
+	kindPutNode
+	kindRemoveNode
+)
+
+func (*Tx) kind() kind          { return kindTx }
+func (*Init) kind() kind        { return kindInit }
+func (*OpenSession) kind() kind { return kindOpenSession }
+func (*EndSession) kind() kind  { return kindEndSession }
+func (*AllocInos) kind() kind   { return kindAllocInos }
+func (*Abort) kind() kind       { return kindAbort }
+func (*Reap) kind() kind        { return kindReap }
+func (*Forget) kind() kind      { return kindForget }
+func (*SetReplicas) kind() kind { return kindSetReplicas }
+func (*PutNode) kind() kind     { return kindPutNode }
+func (*RemoveNode) kind() kind  { return kindRemoveNode }
