@@ -1,0 +1,67 @@
+package state
+
+import (
+	"dfs/fs"
+	"dfs/raftmeta/command"
+)
+
+func readSession(r Reader, id fs.SessionID) (*SessionRecord, error) {
+	s := &SessionRecord{}
+	ok, err := get(r, sessionKey(id), s)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return s, nil
+}
+
+// session is a live session, refusing with ErrFenced one that has ended, never was or has another epoch.
+func (c *change) session(id fs.SessionID, epoch fs.Epoch) (*SessionRecord, error) {
+	s, err := readSession(c.kv, id)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil || s.Epoch != epoch {
+		return nil, refuse(fs.ErrFenced)
+	}
+	return s, nil
+}
+
+func (c *change) openSession(m *command.OpenSession) (fs.Session, error) {
+	s := &SessionRecord{Mount: m.Mount, Done: 1}
+	s.ID, s.Epoch = c.n.nextSession, fs.Epoch(c.index)
+	c.n.nextSession++
+	s.complete(&c.config)
+	return s.Session, c.kv.Set(sessionKey(s.ID), encode(s))
+}
+
+// complete fills in what every session takes from the configuration.
+func (r *SessionRecord) complete(config *Config) {
+	r.Cluster = config.Cluster
+	r.TimeoutMillis = config.SessionTimeout
+	r.Replicas, r.MinReplicas = config.Replicas, config.MinReplicas
+}
+
+// endSession removes the session and its remembered answers. From here on every command of its epoch is fenced.
+func (c *change) endSession(m *command.EndSession) error {
+	s, err := readSession(c.kv, m.Session)
+	if err != nil || s == nil || s.Epoch != m.Epoch {
+		return err
+	}
+	prefix := key1(keyAnswer, uint64(s.ID))
+	if err := c.deleteRange(prefix, prefixEnd(prefix)); err != nil {
+		return err
+	}
+	return c.kv.Delete(sessionKey(s.ID))
+}
+
+func (c *change) allocInos(m *command.AllocInos) (fs.InoRange, error) {
+	if _, err := c.session(m.Session, m.Epoch); err != nil {
+		return fs.InoRange{}, err
+	}
+	if m.N < 1 || m.N > fs.InoRangeMax {
+		return fs.InoRange{}, refuse(fs.ErrInvalid)
+	}
+	r := fs.InoRange{From: c.n.nextIno, N: m.N}
+	c.n.nextIno += fs.Ino(m.N)
+	return r, nil
+}

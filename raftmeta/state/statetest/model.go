@@ -1,0 +1,210 @@
+package statetest
+
+import (
+	"maps"
+	"slices"
+
+	"dfs/fs"
+	"dfs/raftmeta/command"
+	"dfs/raftmeta/state"
+)
+
+// Model is the naive filesystem.
+type Model struct {
+	formed      bool
+	config      command.Init
+	nextIno     fs.Ino
+	nextSession fs.SessionID
+	inodes      map[fs.Ino]*file
+	blobs       map[fs.BlobID]*blob
+	sessions    map[fs.SessionID]*session
+	nodes       map[fs.NodeID]fs.NodeInfo
+	removed     map[fs.NodeID]bool
+	index       uint64
+}
+
+// file is an inode. Nlink and Used of its Attr are not kept, but counted.
+type file struct {
+	attr     fs.Attr
+	children map[string]fs.Ino
+	target   string
+	nameless bool
+	data     []cell // one a byte
+	xattrs   map[string]string
+}
+
+// cell is one byte of a file: a hole, an inline byte or a blob's.
+type cell struct {
+	mapped bool
+	blob   fs.BlobID
+	value  byte
+}
+
+type blob struct {
+	info    fs.BlobInfo
+	wanted  int
+	garbage bool
+}
+
+type session struct {
+	fs.Session
+	mount   fs.Mount
+	done    uint64
+	answers map[uint64]*fs.TxResult
+}
+
+// NewModel returns a model of a cluster that does not exist yet.
+func NewModel() *Model {
+	return &Model{inodes: map[fs.Ino]*file{}, blobs: map[fs.BlobID]*blob{}, sessions: map[fs.SessionID]*session{},
+		nodes: map[fs.NodeID]fs.NodeInfo{}, removed: map[fs.NodeID]bool{}}
+}
+
+// BlobByte is what byte off of a blob holds, in the model's world.
+func BlobByte(id fs.BlobID, off uint64) byte {
+	return byte(uint64(id.Session)*131 + id.Counter*31 + off*7 + 1)
+}
+
+// Apply carries out a command as state.Apply should. Versions in its results are 0.
+func (m *Model) Apply(index uint64, cmd command.Command) state.Answer {
+	m.index = index
+	if first, ok := cmd.(*command.Init); ok {
+		return state.Answer{Err: m.form(first)}
+	}
+	if !m.formed {
+		return state.Answer{Err: fs.CodeUnavailable}
+	}
+	answer := m.apply(cmd)
+	for _, b := range m.blobs {
+		b.garbage = b.garbage || m.live(b.info.ID) == 0
+	}
+	return answer
+}
+
+func (m *Model) apply(cmd command.Command) state.Answer {
+	switch c := cmd.(type) {
+	case *command.Tx:
+		return m.tx(&c.Tx)
+	case *command.Abort:
+		return m.abort(c)
+	case *command.OpenSession:
+		s := &session{mount: c.Mount, done: 1, answers: map[uint64]*fs.TxResult{}}
+		s.Session = fs.Session{ID: m.nextSession, Epoch: fs.Epoch(m.index), Cluster: m.config.Cluster,
+			TimeoutMillis: m.config.SessionTimeout, Replicas: m.config.Replicas, MinReplicas: m.config.MinReplicas}
+		m.sessions[s.ID] = s
+		m.nextSession++
+		return state.Answer{Session: s.Session}
+	case *command.EndSession:
+		if s := m.sessions[c.Session]; s != nil && s.Epoch == c.Epoch {
+			delete(m.sessions, c.Session)
+		}
+	case *command.AllocInos:
+		if s := m.sessions[c.Session]; s == nil || s.Epoch != c.Epoch {
+			return state.Answer{Err: fs.CodeFenced}
+		}
+		if c.N < 1 || c.N > fs.InoRangeMax {
+			return state.Answer{Err: fs.CodeInvalid}
+		}
+		m.nextIno += fs.Ino(c.N)
+		return state.Answer{Inos: fs.InoRange{From: m.nextIno - fs.Ino(c.N), N: c.N}}
+	case *command.Reap:
+		m.reap(c)
+	case *command.Forget:
+		for _, id := range c.Blobs {
+			if b := m.blobs[id]; b != nil && b.garbage {
+				delete(m.blobs, id)
+			}
+		}
+	case *command.SetReplicas:
+		return state.Answer{Err: m.setReplicas(c)}
+	case *command.PutNode:
+		if c.Node.ID == "" {
+			return state.Answer{Err: fs.CodeInvalid}
+		}
+		m.nodes[c.Node.ID] = fs.NodeInfo{ID: c.Node.ID, Addr: c.Node.Addr, Zone: c.Node.Zone}
+		delete(m.removed, c.Node.ID)
+	case *command.RemoveNode:
+		m.removeNode(c.Node)
+	}
+	return state.Answer{}
+}
+
+func (m *Model) form(c *command.Init) fs.Code {
+	if m.formed {
+		return fs.CodeOK
+	}
+	if c.Cluster == "" || c.MinReplicas < 1 || c.Replicas < c.MinReplicas || c.InlineMax < 0 || c.SessionTimeout < 1 {
+		return fs.CodeInvalid
+	}
+	m.formed, m.config, m.nextIno, m.nextSession = true, *c, 2, 1
+	m.inodes[1] = &file{children: map[string]fs.Ino{}, xattrs: map[string]string{}, attr: fs.Attr{Ino: 1,
+		Type: fs.TypeDir, Mode: 0o755, Size: 4096, Parent: 1, Atime: c.Time, Mtime: c.Time, Ctime: c.Time, Btime: c.Time}}
+	return fs.CodeOK
+}
+
+// tree is a deep copy of what a transaction can change.
+func (m *Model) tree() (map[fs.Ino]*file, map[fs.BlobID]*blob) {
+	inodes := map[fs.Ino]*file{}
+	for ino, f := range m.inodes {
+		c := *f
+		c.children, c.xattrs, c.data = maps.Clone(f.children), maps.Clone(f.xattrs), slices.Clone(f.data)
+		inodes[ino] = &c
+	}
+	blobs := map[fs.BlobID]*blob{}
+	for id, b := range m.blobs {
+		c := *b
+		blobs[id] = &c
+	}
+	return inodes, blobs
+}
+
+// attr is what stat(2) says of a file, with everything counted that can be.
+func (m *Model) attr(f *file) fs.Attr {
+	a := f.attr
+	a.Nlink = uint32(m.names(a.Ino))
+	if f.attr.Type == fs.TypeDir && (a.Ino == fs.RootIno || a.Nlink > 0) {
+		a.Nlink = 2
+		for _, child := range f.children {
+			if m.inodes[child].attr.Type == fs.TypeDir {
+				a.Nlink++
+			}
+		}
+	}
+	for _, c := range f.data {
+		if c.mapped {
+			a.Used++
+		}
+	}
+	if a.Type == fs.TypeRegular {
+		a.Size = uint64(len(f.data))
+	}
+	return a
+}
+
+// names counts the dentries that name an inode.
+func (m *Model) names(ino fs.Ino) int {
+	n := 0
+	for _, f := range m.inodes {
+		for _, child := range f.children {
+			if child == ino {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// live counts the bytes of files that lie in a blob.
+func (m *Model) live(id fs.BlobID) uint64 {
+	n := uint64(0)
+	for _, f := range m.inodes {
+		for _, c := range f.data {
+			if c.mapped && c.blob == id {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// orphan reports whether an inode has no name.
+func (m *Model) orphan(ino fs.Ino) bool { return ino != fs.RootIno && m.names(ino) == 0 }

@@ -1,0 +1,162 @@
+package state
+
+import (
+	"fmt"
+
+	"dfs/fs"
+)
+
+// Config returns what Init fixed, false before it.
+func (v View) Config() (Config, bool, error) {
+	var config Config
+	ok, err := get(v.r, []byte(keyConfig), &config)
+	return config, ok, err
+}
+
+// Stats returns the counts that the state keeps; zero before Init.
+func (v View) Stats() (Stats, error) {
+	var n counters
+	_, err := get(v.r, []byte(keyCounters), &n)
+	return n.stats, err
+}
+
+// Session returns a live session.
+func (v View) Session(id fs.SessionID) (SessionRecord, bool, error) {
+	s, err := readSession(v.r, id)
+	if err != nil || s == nil {
+		return SessionRecord{}, false, err
+	}
+	config, _, err := v.Config()
+	if err != nil {
+		return SessionRecord{}, false, err
+	}
+	s.complete(&config)
+	return *s, true, nil
+}
+
+// Sessions returns the live sessions by id.
+func (v View) Sessions() ([]SessionRecord, error) {
+	config, _, err := v.Config()
+	if err != nil {
+		return nil, err
+	}
+	var list []SessionRecord
+	err = v.each(keySession, nil, func(_, value []byte) (bool, error) {
+		var s SessionRecord
+		err := decode(value, &s)
+		s.complete(&config)
+		list = append(list, s)
+		return true, err
+	})
+	return list, err
+}
+
+// Nodes returns the nodes by id, with ID, Addr and Zone.
+func (v View) Nodes() ([]fs.NodeInfo, error) {
+	var list []fs.NodeInfo
+	err := v.each(keyNode, nil, func(key, value []byte) (bool, error) {
+		var n node
+		err := decode(value, &n)
+		if !n.removed {
+			list = append(list, fs.NodeInfo{ID: fs.NodeID(key[1:]), Addr: n.addr, Zone: n.zone})
+		}
+		return true, err
+	})
+	return list, err
+}
+
+// Orphans returns inodes without a name above past, at most limit.
+func (v View) Orphans(past fs.Ino, limit int) ([]fs.Ino, error) {
+	var list []fs.Ino
+	if limit < 1 {
+		return nil, fmt.Errorf("list %d orphans: %w", limit, fs.ErrInvalid)
+	}
+	err := v.each(keyOrphan, orphanKey(past), func(key, _ []byte) (bool, error) {
+		ino, err := keyNumber(key, 1)
+		list = append(list, fs.Ino(ino))
+		return len(list) < limit, err
+	})
+	return list, err
+}
+
+// Blob returns a blob in the table, live or garbage.
+func (v View) Blob(id fs.BlobID) (fs.BlobInfo, bool, error) {
+	var b BlobRecord
+	ok, err := get(v.r, blobKey(keyBlob, id), &b)
+	return b.BlobInfo, ok, err
+}
+
+// Blobs returns the blob table above past, at most limit entries.
+func (v View) Blobs(past fs.BlobID, limit int) ([]BlobRecord, error) {
+	var list []BlobRecord
+	if limit < 1 {
+		return nil, fmt.Errorf("list %d blobs: %w", limit, fs.ErrInvalid)
+	}
+	err := v.each(keyBlob, blobKey(keyBlob, past), func(_, value []byte) (bool, error) {
+		var b BlobRecord
+		err := decode(value, &b)
+		list = append(list, b)
+		return len(list) < limit, err
+	})
+	return list, err
+}
+
+// GarbageRecord is a blob that nothing maps any more.
+type GarbageRecord struct {
+	fs.BlobInfo
+	Index uint64 // the Raft index since which it is garbage
+}
+
+// Garbage returns garbage blobs above past, at most limit.
+func (v View) Garbage(past fs.BlobID, limit int) ([]GarbageRecord, error) {
+	var list []GarbageRecord
+	err := v.marked(keyGarbage, past, limit, func(info fs.BlobInfo, value []byte) error {
+		var g garbage
+		err := decode(value, &g)
+		list = append(list, GarbageRecord{info, g.since})
+		return err
+	})
+	return list, err
+}
+
+// Debt returns live blobs above past with fewer replicas than wanted, at most limit.
+func (v View) Debt(past fs.BlobID, limit int) ([]fs.BlobInfo, error) {
+	var list []fs.BlobInfo
+	err := v.marked(keyDebt, past, limit, func(info fs.BlobInfo, _ []byte) error {
+		list = append(list, info)
+		return nil
+	})
+	return list, err
+}
+
+// marked lists the blobs that a kind of key names.
+func (v View) marked(kind byte, past fs.BlobID, limit int, fn func(info fs.BlobInfo, value []byte) error) error {
+	if limit < 1 {
+		return fmt.Errorf("list %d blobs: %w", limit, fs.ErrInvalid)
+	}
+	return v.each(kind, blobKey(kind, past), func(key, value []byte) (bool, error) {
+		id, err := keyBlobID(key)
+		if err != nil {
+			return false, err
+		}
+		info, ok, err := v.Blob(id)
+		if err == nil && !ok {
+			err = corrupt("key %c names blob %v, which is not in the table", kind, id)
+		}
+		if err != nil {
+			return false, err
+		}
+		limit--
+		return limit > 0, fn(info, value)
+	})
+}
+
+// each scans one kind of key, from behind past on if that is not nil.
+func (v View) each(kind byte, past []byte, fn func(key, value []byte) (bool, error)) error {
+	from := []byte{kind}
+	to := prefixEnd(from)
+	if past != nil {
+		from = after(past)
+	}
+	return scan(v.r, from, to, fn)
+}
