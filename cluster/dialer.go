@@ -1,0 +1,190 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"dfs/fs"
+)
+
+// connectTimeout bounds a connection attempt, from name lookup to the answered preamble.
+const connectTimeout = 2 * time.Second
+
+// DialerConfig makes a Dialer.
+type DialerConfig struct {
+	// Insecure allows plaintext beyond loopback.
+	Insecure bool
+	Faults   fs.Faults    // step "dial:HOST:PORT": an error keeps this process from connecting there
+	Log      *slog.Logger // nil: none
+}
+
+// Dialer makes every connection that leaves this process for a node. Mounts have only a Dialer; nodes have it in their
+// [Transport]. All methods may be called from any goroutine.
+type Dialer struct {
+	exposure exposure
+	faults   fs.Faults
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	closed  bool
+	clients map[string]*grpc.ClientConn      // by address
+	open    map[string]map[*dialled]struct{} // by address; every open connection of any protocol
+}
+
+// NewDialer makes a Dialer. Close it.
+func NewDialer(cfg DialerConfig) *Dialer {
+	return &Dialer{
+		exposure: exposure{cfg.Insecure}, faults: cfg.Faults, log: logger(cfg.Log),
+		clients: make(map[string]*grpc.ClientConn), open: make(map[string]map[*dialled]struct{}),
+	}
+}
+
+// dial connects to addr (host:port) for one protocol: fs.ErrUnavailable if nothing answers, fs.ErrNotSupported or
+// errNotDFS if the wrong thing does, fs.ErrPermission if plaintext is not allowed there.
+func (d *Dialer) dial(ctx context.Context, proto Protocol, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := d.connect(ctx, proto, addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect to node at %s: %w", addr, unavailable(err))
+	}
+	return conn, nil
+}
+
+func (d *Dialer) connect(ctx context.Context, proto Protocol, addr string) (net.Conn, error) {
+	if err := d.faults.At("dial:" + addr); err != nil {
+		return nil, err
+	}
+	conn, err := (&net.Dialer{Control: d.exposure.control}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn) // what "tcp" always gives
+	if err := shake(ctx, tcp, proto); err != nil {
+		drop(tcp)
+		return nil, err
+	}
+	c, err := d.track(tcp, addr)
+	if err != nil {
+		drop(tcp)
+		return nil, err
+	}
+	return c, nil
+}
+
+// shake tunes the socket and does the dialler's half of the preamble.
+func shake(ctx context.Context, conn *net.TCPConn, proto Protocol) error {
+	if err := tune(conn, proto); err != nil {
+		return err
+	}
+	deadline, _ := ctx.Deadline() // dial always sets one
+	if err := conn.SetDeadline(deadline); err != nil {
+		return fmt.Errorf("set deadline: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { drop(conn) }) // a cancelled caller does not wait for the deadline
+	defer stop()
+	if err := greet(conn, proto); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// unavailable adds fs.ErrUnavailable to errors of the network, and leaves those that trying again cannot heal.
+func unavailable(err error) error {
+	for _, lasting := range []error{fs.ErrPermission, fs.ErrNotSupported, fs.ErrInvalid, fs.ErrClosed, errNotDFS} {
+		if errors.Is(err, lasting) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", err, fs.ErrUnavailable)
+}
+
+// Break closes all connections to addr. Calls in flight fail at once instead of waiting for their deadlines; clients
+// stay valid and connect anew at the next call. It is for peers that gossip has declared dead: a hung process keeps its
+// connections open.
+func (d *Dialer) Break(addr string) {
+	d.mu.Lock()
+	var conns []*dialled
+	for c := range d.open[addr] {
+		conns = append(conns, c)
+	}
+	d.mu.Unlock()
+	for _, c := range conns {
+		drop(c)
+	}
+}
+
+// Close closes all clients and all connections. Afterwards everything fails with fs.ErrClosed.
+func (d *Dialer) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	clients := d.clients
+	d.clients = make(map[string]*grpc.ClientConn)
+	var conns []*dialled
+	for _, set := range d.open {
+		for c := range set {
+			conns = append(conns, c)
+		}
+	}
+	d.mu.Unlock()
+	var errs []error
+	for addr, c := range clients {
+		if err := c.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close client of %s: %w", addr, err))
+		}
+	}
+	for _, c := range conns {
+		drop(c)
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dialer) track(conn *net.TCPConn, addr string) (*dialled, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, fmt.Errorf("dialer: %w", fs.ErrClosed)
+	}
+	c := &dialled{TCPConn: conn, addr: addr, owner: d}
+	if d.open[addr] == nil {
+		d.open[addr] = make(map[*dialled]struct{})
+	}
+	d.open[addr][c] = struct{}{}
+	return c, nil
+}
+
+func (d *Dialer) untrack(c *dialled) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.open[c.addr], c)
+	if len(d.open[c.addr]) == 0 {
+		delete(d.open, c.addr)
+	}
+}
+
+// dialled is a connection that its Dialer can break.
+type dialled struct {
+	*net.TCPConn
+	addr  string
+	owner *Dialer
+}
+
+func (c *dialled) Close() error {
+	c.owner.untrack(c)
+	return c.TCPConn.Close()
+}
+
+// logger makes a nil logger a silent one.
+func logger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return l
+}
