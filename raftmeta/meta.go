@@ -1,0 +1,145 @@
+package raftmeta
+
+import (
+	"context"
+	"fmt"
+
+	"dfs/fs"
+	"dfs/raftmeta/command"
+	"dfs/raftmeta/state"
+)
+
+var _ fs.Meta = (*Node)(nil)
+
+// Commit implements fs.Committer.
+func (n *Node) Commit(ctx context.Context, tx *fs.Tx) (*fs.TxResult, error) {
+	return n.decide(ctx, command.Encode(&command.Tx{Tx: *tx}))
+}
+
+// CommitEncoded is Commit for a transaction that is encoded already (command.Encode of a *command.Tx), as it comes from an
+// RPC; the result is encoded with command.EncodeResult. ErrInvalid: it is something else.
+func (n *Node) CommitEncoded(ctx context.Context, tx []byte) ([]byte, error) {
+	if len(tx) > fs.TxBytesMax {
+		return nil, fmt.Errorf("a transaction of %d bytes, at most %d: %w", len(tx), fs.TxBytesMax, fs.ErrTooLarge)
+	}
+	cmd, err := command.Decode(tx) // what cannot be decoded must not get into the log: it would stop every node
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w: %w", err, fs.ErrInvalid)
+	}
+	if _, ok := cmd.(*command.Tx); !ok {
+		return nil, fmt.Errorf("commit a %T: %w", cmd, fs.ErrInvalid)
+	}
+	result, err := n.decide(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	return command.EncodeResult(result), nil
+}
+
+// Abort implements fs.Committer.
+func (n *Node) Abort(ctx context.Context, epoch fs.Epoch, tx fs.TxID) (*fs.TxResult, error) {
+	return n.decide(ctx, command.Encode(&command.Abort{Tx: tx, Epoch: epoch}))
+}
+
+func (n *Node) decide(ctx context.Context, encoded []byte) (*fs.TxResult, error) {
+	ctx, cancel := n.bound(ctx)
+	defer cancel()
+	answer, err := n.proposer.propose(ctx, encoded, 0)
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	if err := fs.FromCode(answer.Err); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	if answer.Tx == nil {
+		return nil, fmt.Errorf("commit: the state machine gave no result: %w", fs.ErrInternal)
+	}
+	return answer.Tx, nil
+}
+
+// change proposes a housekeeping command, in a fresh reign as soon as it is ready. A refusal is an error.
+func (n *Node) change(ctx context.Context, cmd command.Command) (state.Answer, error) {
+	ctx, cancel := n.bound(ctx)
+	defer cancel()
+	r, err := n.leading(ctx)
+	if err != nil {
+		return state.Answer{}, err
+	}
+	answer, err := n.proposer.propose(ctx, command.Encode(cmd), r.term)
+	if err == nil {
+		err = fs.FromCode(answer.Err)
+	}
+	return answer, err
+}
+
+// ask is a linearizable read that has a result.
+func ask[T any](ctx context.Context, n *Node, fn func(*snapshot) (T, error)) (T, error) {
+	var result T
+	err := n.read(ctx, func(s *snapshot) (err error) {
+		result, err = fn(s)
+		return err
+	})
+	return result, err
+}
+
+// Lookup implements fs.Reader.
+func (n *Node) Lookup(ctx context.Context, dir fs.Ino, name string) (fs.Attr, error) {
+	return ask(ctx, n, func(s *snapshot) (fs.Attr, error) { return s.Lookup(dir, name) })
+}
+
+// Getattr implements fs.Reader.
+func (n *Node) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
+	return ask(ctx, n, func(s *snapshot) (fs.Attr, error) { return s.Getattr(ino) })
+}
+
+// Readdir implements fs.Reader.
+func (n *Node) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) ([]fs.Dirent, error) {
+	return ask(ctx, n, func(s *snapshot) ([]fs.Dirent, error) { return s.Readdir(dir, after, limit) })
+}
+
+// Readlink implements fs.Reader.
+func (n *Node) Readlink(ctx context.Context, ino fs.Ino) (string, error) {
+	return ask(ctx, n, func(s *snapshot) (string, error) { return s.Readlink(ino) })
+}
+
+// Layout implements fs.Reader.
+func (n *Node) Layout(ctx context.Context, ino fs.Ino, off, length uint64) (*fs.Layout, error) {
+	return ask(ctx, n, func(s *snapshot) (*fs.Layout, error) { return s.Layout(ino, off, length) })
+}
+
+// Getxattr implements fs.Reader.
+func (n *Node) Getxattr(ctx context.Context, ino fs.Ino, name string) ([]byte, error) {
+	return ask(ctx, n, func(s *snapshot) ([]byte, error) { return s.Getxattr(ino, name) })
+}
+
+// Listxattr implements fs.Reader.
+func (n *Node) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
+	return ask(ctx, n, func(s *snapshot) ([]string, error) { return s.Listxattr(ino) })
+}
+
+// Statfs adds up what the live nodes report and divides it by the number of replicas.
+func (n *Node) Statfs(ctx context.Context) (fs.Statfs, error) {
+	var config state.Config
+	var stats state.Stats
+	err := n.read(ctx, func(s *snapshot) (err error) {
+		if config, _, err = s.Config(); err == nil {
+			stats, err = s.Stats()
+		}
+		return err
+	})
+	if err != nil {
+		return fs.Statfs{}, err
+	}
+	f := fs.Statfs{Inodes: stats.Inodes}
+	for _, node := range n.nodes() {
+		if node.State == fs.NodeAlive || node.State == fs.NodeSuspect {
+			f.TotalBytes += node.Load.DiskTotalBytes
+			f.FreeBytes += node.Load.DiskFreeBytes
+		}
+	}
+	if replicas := uint64(config.Replicas); replicas > 0 {
+		f.TotalBytes /= replicas
+		f.FreeBytes /= replicas
+	}
+	return f, nil
+}

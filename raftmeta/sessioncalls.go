@@ -1,0 +1,152 @@
+package raftmeta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dfs/fs"
+	"dfs/raftmeta/command"
+)
+
+const (
+	mountTextMax = 16 << 10 // bytes of what a mount says about itself
+	pinsMax      = 1 << 20  // inodes that one session may have pinned
+)
+
+// OpenSession implements fs.Sessions.
+func (n *Node) OpenSession(ctx context.Context, who fs.Mount) (fs.Session, error) {
+	if len(who.Host)+len(who.Path)+len(who.Version) > mountTextMax {
+		return fs.Session{}, fmt.Errorf("open session: %w", fs.ErrTooLarge)
+	}
+	answer, err := n.change(ctx, &command.OpenSession{Mount: who})
+	if err != nil {
+		return fs.Session{}, fmt.Errorf("open session: %w", err)
+	}
+	n.logger.Info("session opened", "session", answer.Session.ID, "host", who.Host, "path", who.Path)
+	return answer.Session, nil
+}
+
+// CloseSession implements fs.Sessions.
+func (n *Node) CloseSession(ctx context.Context, s fs.Session) error {
+	if _, err := n.change(ctx, &command.EndSession{Session: s.ID, Epoch: s.Epoch}); err != nil {
+		return fmt.Errorf("close session %d: %w", s.ID, err)
+	}
+	if r, _ := n.leader.get(); r != nil {
+		r.sessions.mu.Lock()
+		defer r.sessions.mu.Unlock()
+		if e := r.sessions.sessions[s.ID]; e != nil && e.Epoch == s.Epoch {
+			r.sessions.remove(e, fs.ErrFenced)
+		}
+	}
+	return nil
+}
+
+// AllocInos implements fs.Sessions.
+func (n *Node) AllocInos(ctx context.Context, s fs.Session, count int) (fs.InoRange, error) {
+	answer, err := n.change(ctx, &command.AllocInos{Session: s.ID, Epoch: s.Epoch, N: count})
+	if err != nil {
+		return fs.InoRange{}, fmt.Errorf("allot inode numbers: %w", err)
+	}
+	return answer.Inos, nil
+}
+
+// Pin implements fs.Sessions. It registers the pin first and then looks whether the inode is there, with leadership
+// proven after the registration; DESIGN.md argues why no reap can slip in between.
+func (n *Node) Pin(ctx context.Context, s fs.Session, ino fs.Ino) (fs.Attr, error) {
+	ctx, cancel := n.bound(ctx)
+	defer cancel()
+	attr, err := n.pin(ctx, s, ino)
+	if err != nil {
+		return fs.Attr{}, fmt.Errorf("pin inode %d: %w", ino, err)
+	}
+	return attr, nil
+}
+
+func (n *Node) pin(ctx context.Context, s fs.Session, ino fs.Ino) (attr fs.Attr, err error) {
+	r, err := n.leading(ctx)
+	if err != nil {
+		return attr, err
+	}
+	t := r.sessions
+	err = t.with(ctx, s, func(e *session) error {
+		if _, reaping := t.reaping[ino]; reaping {
+			return fs.ErrNotExist
+		}
+		if len(e.pins) >= pinsMax {
+			return fs.ErrTooLarge
+		}
+		t.pin(e, ino)
+		return nil
+	})
+	if err != nil {
+		return attr, err
+	}
+	if err := n.cfg.Faults.At("pin.registered"); err != nil {
+		return attr, err
+	}
+	err = n.readIn(ctx, r, func(snap *snapshot) (err error) {
+		attr, err = snap.Getattr(ino)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		// Nobody can have pinned it with success, so that this pin is nobody else's. After another error it stays: a
+		// second call may have succeeded meanwhile.
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if e := t.sessions[s.ID]; e != nil && e.Epoch == s.Epoch {
+			t.unpin(e, ino)
+		}
+	}
+	return attr, err
+}
+
+// Attach implements fs.Sessions. The pins replace what this leader knew, except for those that a call of Pin may still be
+// about to report. A session has one stream: a new one ends the one before.
+func (n *Node) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stream, error) {
+	if len(pins) > pinsMax {
+		return nil, fmt.Errorf("attach with %d pins: %w", len(pins), fs.ErrTooLarge)
+	}
+	ctx, cancel := n.bound(ctx)
+	defer cancel()
+	r, err := n.leading(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("attach: %w", err)
+	}
+	t := r.sessions
+	st := newStream(t, s)
+	err = t.with(ctx, s, func(e *session) error {
+		t.reclaim(e, pins)
+		e.heard, e.attached = time.Now(), true
+		if e.stream != nil {
+			e.stream.end(fmt.Errorf("session %d has attached anew: %w", s.ID, fs.ErrUnavailable))
+		}
+		e.stream = st
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("attach: %w", err)
+	}
+	if err := n.proveLeader(ctx, r, time.Now()); err != nil {
+		return nil, errors.Join(fmt.Errorf("attach: %w", err), st.Close())
+	}
+	return st, nil
+}
+
+// reclaim makes pins the session's; mu is held. Registered before, kept: what Pin registered within the time that a call
+// may take.
+func (t *sessionTable) reclaim(e *session, pins []fs.Ino) {
+	told := make(map[fs.Ino]bool, len(pins))
+	for _, ino := range pins {
+		told[ino] = true
+		if _, reaping := t.reaping[ino]; !reaping {
+			t.pin(e, ino)
+		}
+	}
+	for ino, since := range e.pins {
+		if !told[ino] && time.Since(since) > 2*t.r.n.cfg.Timings.Operation {
+			t.unpin(e, ino)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package raftmeta
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"dfs/fs"
+)
+
+// stream is a session's line to the leader, within this process; metarpc carries it further.
+//
+// Beats that wait to be answered are answered together, by the last one's number: nothing in a stream grows.
+type stream struct {
+	t       *sessionTable
+	session fs.Session
+	signal  chan struct{} // 1-buffered: there may be something to receive
+
+	mu    sync.Mutex
+	ack   uint64 // to be sent; 0 for nothing
+	nodes []fs.NodeInfo
+	err   error         // why the stream has ended
+	done  chan struct{} // closed with err
+}
+
+var _ fs.Stream = (*stream)(nil)
+
+func newStream(t *sessionTable, s fs.Session) *stream {
+	return &stream{t: t, session: s, signal: make(chan struct{}, 1), done: make(chan struct{}), nodes: t.r.n.nodes()}
+}
+
+// Send implements fs.Stream. It returns when the beat is accepted, which takes a proof of leadership: a deposed leader
+// that went on answering would keep a mount believing in a session that its successor has ended.
+func (s *stream) Send(b fs.Beat) error {
+	if err := s.broken(); err != nil {
+		return err
+	}
+	heard := time.Now()
+	ctx, cancel := s.t.r.n.bound(s.t.r.ctx)
+	defer cancel()
+	err := s.t.with(ctx, s.session, func(e *session) error {
+		if e.stream != s { // an old beat must not take back what the session has pinned since
+			return fmt.Errorf("session %d has attached anew: %w", e.ID, fs.ErrUnavailable)
+		}
+		e.heard = heard
+		for _, ino := range b.Unpins {
+			s.t.unpin(e, ino)
+		}
+		return nil
+	})
+	if err == nil {
+		err = s.t.r.n.proveLeader(ctx, s.t.r, heard)
+	}
+	if err == nil {
+		err = s.t.with(ctx, s.session, func(*session) error { return nil }) // not expired meanwhile?
+	}
+	if err != nil {
+		s.end(err)
+		return s.broken()
+	}
+	s.mu.Lock()
+	s.ack = max(s.ack, b.Seq)
+	s.mu.Unlock()
+	s.wake()
+	return nil
+}
+
+// Recv implements fs.Stream.
+func (s *stream) Recv() (fs.Notice, error) {
+	for {
+		if notice, ok := s.take(); ok {
+			return notice, nil
+		}
+		if err := s.broken(); err != nil {
+			return fs.Notice{}, err
+		}
+		select {
+		case <-s.signal:
+		case <-s.done:
+		}
+	}
+}
+
+// take takes what there is to receive.
+func (s *stream) take() (fs.Notice, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.ack == 0 && s.nodes == nil {
+		return fs.Notice{}, false
+	}
+	notice := fs.Notice{Ack: s.ack, Nodes: s.nodes}
+	s.ack, s.nodes = 0, nil
+	return notice, true
+}
+
+// Close implements fs.Stream. The session lives on.
+func (s *stream) Close() error {
+	s.end(fmt.Errorf("the stream: %w", fs.ErrClosed))
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	if e := s.t.sessions[s.session.ID]; e != nil && e.stream == s {
+		e.stream = nil
+	}
+	return nil
+}
+
+// end ends the stream; the first reason counts.
+func (s *stream) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+		close(s.done)
+	}
+}
+
+func (s *stream) broken() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *stream) wake() {
+	select {
+	case s.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (s *stream) news(nodes []fs.NodeInfo) {
+	s.mu.Lock()
+	s.nodes = nodes
+	s.mu.Unlock()
+	s.wake()
+}
+
+// runNews tells every stream about the nodes: when something has changed that matters at once, and every Timings.Notice.
+func (t *sessionTable) runNews() {
+	period := t.r.n.cfg.Timings.Notice
+	var last []fs.NodeInfo
+	var told time.Time
+	t.r.every(max(period/5, 10*time.Millisecond), func() {
+		nodes := t.r.n.nodes()
+		if time.Since(told) < period && slices.EqualFunc(last, nodes, sameNode) {
+			return
+		}
+		last, told = nodes, time.Now()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, e := range t.sessions {
+			if e.stream != nil {
+				e.stream.news(nodes)
+			}
+		}
+	})
+}
+
+// sameNode ignores the load, except for whether a node takes blobs.
+func sameNode(a, b fs.NodeInfo) bool {
+	return a.ID == b.ID && a.Addr == b.Addr && a.Zone == b.Zone && a.State == b.State && a.Load.ReadOnly == b.Load.ReadOnly
+}
