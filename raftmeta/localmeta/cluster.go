@@ -1,0 +1,156 @@
+package localmeta
+
+import (
+	"fmt"
+	"sync"
+
+	"dfs/fs"
+	"dfs/raftmeta/command"
+	"dfs/raftmeta/state"
+)
+
+// Config is what the cluster is formed with. Zero fields take the defaults.
+type Config struct {
+	Replicas      int           // 1
+	MinReplicas   int           // 1
+	InlineMax     int           // fs.InlineMax, bytes
+	TimeoutMillis int64         // of sessions, 10,000
+	Nodes         []fs.NodeInfo // told to every mount in its first notice
+	Space         fs.Statfs     // what Statfs answers; Inodes is counted
+}
+
+// Cluster is the replicated metadata, unreplicated. Its methods may be called from any goroutine.
+type Cluster struct {
+	cfg Config
+
+	mu       sync.Mutex
+	kv       *state.Memory
+	index    uint64
+	pins     map[fs.SessionID]map[fs.Ino]bool
+	streams  map[fs.SessionID]*stream
+	awaiting map[fs.SessionID]bool // sessions that have to attach again before anything is reaped
+	nodes    []fs.NodeInfo
+}
+
+// New forms a cluster with an empty root directory.
+func New(cfg Config) (*Cluster, error) {
+	cfg.Replicas = max(cfg.Replicas, 1)
+	cfg.MinReplicas = max(cfg.MinReplicas, 1)
+	if cfg.InlineMax == 0 {
+		cfg.InlineMax = fs.InlineMax
+	}
+	if cfg.TimeoutMillis == 0 {
+		cfg.TimeoutMillis = 10_000
+	}
+	if cfg.Space == (fs.Statfs{}) {
+		cfg.Space = fs.Statfs{TotalBytes: 1 << 40, FreeBytes: 1 << 39}
+	}
+	c := &Cluster{
+		cfg: cfg, kv: state.NewMemory(), nodes: cfg.Nodes,
+		pins:     make(map[fs.SessionID]map[fs.Ino]bool),
+		streams:  make(map[fs.SessionID]*stream),
+		awaiting: make(map[fs.SessionID]bool),
+	}
+	_, err := c.apply(&command.Init{Cluster: "local", Time: 1, Replicas: cfg.Replicas, MinReplicas: cfg.MinReplicas,
+		InlineMax: cfg.InlineMax, SessionTimeout: cfg.TimeoutMillis})
+	return c, err
+}
+
+// apply carries out the next command of the log, through its encoding; mu is held (or c is not shared yet).
+func (c *Cluster) apply(cmd command.Command) (state.Answer, error) {
+	decoded, err := command.Decode(command.Encode(cmd))
+	if err != nil {
+		return state.Answer{}, fmt.Errorf("%T: %w", cmd, err)
+	}
+	c.index++
+	answer, err := state.Apply(c.kv, c.index, decoded)
+	if err != nil {
+		return answer, fmt.Errorf("the state machine is broken: %w", err)
+	}
+	if answer.Err != fs.CodeOK {
+		return answer, fmt.Errorf("%T: %w", cmd, fs.FromCode(answer.Err))
+	}
+	return answer, nil
+}
+
+// View calls fn with a view of the state as it is now.
+func (c *Cluster) View(fn func(state.View)) {
+	c.mu.Lock()
+	kv := c.kv.Clone()
+	c.mu.Unlock()
+	fn(state.NewView(kv))
+}
+
+// Check audits the state; nil means that all of its invariants hold.
+func (c *Cluster) Check() error {
+	c.mu.Lock()
+	kv := c.kv.Clone()
+	c.mu.Unlock()
+	return state.Check(kv)
+}
+
+// Expire ends a session as the leader does when it hears nothing from it: whatever the session still does is fenced.
+func (c *Cluster) Expire(s fs.Session) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.apply(&command.EndSession{Session: s.ID, Epoch: s.Epoch, Expired: true})
+	c.leave(s.ID, fs.ErrFenced)
+	return err
+}
+
+// ExpireAll ends every session.
+func (c *Cluster) ExpireAll() error {
+	var all []state.SessionRecord
+	var err error
+	c.View(func(v state.View) { all, err = v.Sessions() })
+	for _, s := range all {
+		if err == nil {
+			err = c.Expire(s.Session)
+		}
+	}
+	return err
+}
+
+// Failover breaks every stream and forgets the pins, as a change of leaders does. Nothing is reaped until every live
+// session has attached again.
+func (c *Cluster) Failover() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	live, err := state.NewView(c.kv).Sessions()
+	if err != nil {
+		return err
+	}
+	clear(c.pins)
+	for _, s := range live {
+		c.awaiting[s.ID] = true
+	}
+	for id, s := range c.streams {
+		s.end(fs.ErrUnavailable)
+		delete(c.streams, id)
+	}
+	return nil
+}
+
+// Tell sends every attached mount a new list of nodes.
+func (c *Cluster) Tell(nodes []fs.NodeInfo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = nodes
+	for _, s := range c.streams {
+		s.push(fs.Notice{Nodes: nodes})
+	}
+}
+
+// leave forgets what the leader's memory holds of a session; mu is held.
+func (c *Cluster) leave(id fs.SessionID, why error) {
+	if s := c.streams[id]; s != nil {
+		s.end(why)
+		delete(c.streams, id)
+	}
+	pins := c.pins[id]
+	delete(c.pins, id)
+	delete(c.awaiting, id)
+	for ino := range pins {
+		c.reap(ino)
+	}
+}

@@ -1,0 +1,80 @@
+package localmeta
+
+import (
+	"fmt"
+	"sync"
+
+	"dfs/fs"
+)
+
+// noticesMax bounds what a mount that does not Recv may leave lying; then its stream breaks.
+const noticesMax = 1024
+
+// stream is a session's line to the leader.
+type stream struct {
+	m       *Mount
+	s       fs.Session
+	notices chan fs.Notice
+	ended   chan struct{}
+
+	once sync.Once
+	why  error // readable once ended is closed
+}
+
+func newStream(m *Mount, s fs.Session) *stream {
+	return &stream{m: m, s: s, notices: make(chan fs.Notice, noticesMax), ended: make(chan struct{})}
+}
+
+// end breaks the stream.
+func (s *stream) end(why error) {
+	s.once.Do(func() {
+		s.why = fmt.Errorf("stream of session %d ended: %w", s.s.ID, why)
+		close(s.ended)
+	})
+}
+
+// push is called with the cluster locked.
+func (s *stream) push(n fs.Notice) {
+	select {
+	case s.notices <- n:
+	default:
+		s.end(fs.ErrUnavailable)
+	}
+}
+
+// Send implements fs.Stream.
+func (s *stream) Send(b fs.Beat) error {
+	if err := s.m.faults.At("beat"); err != nil {
+		s.end(err)
+	}
+	c := s.m.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-s.ended:
+		return s.why
+	default:
+	}
+	for _, ino := range b.Unpins {
+		delete(c.pins[s.s.ID], ino)
+		c.reap(ino)
+	}
+	s.push(fs.Notice{Ack: b.Seq})
+	return nil
+}
+
+// Recv implements fs.Stream.
+func (s *stream) Recv() (fs.Notice, error) {
+	select {
+	case n := <-s.notices:
+		return n, nil
+	case <-s.ended:
+		return fs.Notice{}, s.why
+	}
+}
+
+// Close implements fs.Stream.
+func (s *stream) Close() error {
+	s.end(fs.ErrClosed)
+	return nil
+}

@@ -1,0 +1,26 @@
+// Package metarpc carries fs.Meta, fs.Admin and fs.Membership over gRPC: [Register] serves an implementation, [Client] is one.
+//
+// The client finds the leader, follows it when it moves, and repeats calls until they are answered or their time is
+// over; see DESIGN.md for why repeating is safe.
+//
+// Caveat: a Client that has been closed answers ErrClosed, its streams too; it does not close the connections, which
+// belong to whoever gave it Dial.
+package metarpc
+
+import "dfs/fs"
+
+// Bounds of the protocol. Both ends hold them.
+const (
+	// MessageBytesMax is the largest message in either direction; a grpc.Server must be told of it.
+	MessageBytesMax = 8 << 20
+
+	requestsMax     = 1024    // requests being served at once, per node
+	waitingMax      = 8192    // requests waiting for a place
+	streamsMax      = 4096    // attached sessions per node
+	pinsMax         = 1 << 20 // inodes in one Hello or Beat
+	layoutDataMax   = 4 << 20 // bytes of inline data in one Layout answer
+	transactionsMax = 4096    // lines of one Transactions answer
+	idMax           = 128     // bytes of a node's, cluster's or zone's name
+	addrMax         = 256     // bytes of an address
+	mountTextMax    = fs.PathMax
+)

@@ -1,0 +1,58 @@
+package metarpc
+
+import (
+	"context"
+	"fmt"
+
+	"dfs/fs"
+	"dfs/raftmeta/metapb"
+)
+
+type clusterServer struct {
+	metapb.UnimplementedClusterServer
+	admin      fs.Admin
+	membership fs.Membership
+	limit      *limiter
+}
+
+func missing(what string) error {
+	return fmt.Errorf("this node does not serve %s: %w", what, fs.ErrNotSupported)
+}
+
+func (s *clusterServer) Join(ctx context.Context, r *metapb.JoinRequest) (*metapb.JoinReply, error) {
+	return serve(ctx, s.limit, r, checkJoin, func(ctx context.Context, r *metapb.JoinRequest) (string, error) {
+		if s.membership == nil {
+			return "", missing("membership")
+		}
+		return s.membership.Join(ctx, fromNodeInfo(r.GetNode()), r.GetCluster())
+	}, func(c string) *metapb.JoinReply { return &metapb.JoinReply{Cluster: c} })
+}
+
+func (s *clusterServer) Status(ctx context.Context, r *metapb.Empty) (*metapb.StatusReply, error) {
+	return serve(ctx, s.limit, r, unchecked, func(ctx context.Context, _ *metapb.Empty) (*fs.Status, error) {
+		if s.admin == nil {
+			return nil, missing("status")
+		}
+		return s.admin.Status(ctx)
+	}, toStatus)
+}
+
+func (s *clusterServer) Transactions(ctx context.Context, r *metapb.TransactionsRequest) (*metapb.TransactionsReply, error) {
+	return serve(ctx, s.limit, r, checkTransactions, func(ctx context.Context, r *metapb.TransactionsRequest) ([]fs.TxStatus, error) {
+		if s.admin == nil {
+			return nil, missing("transactions")
+		}
+		return s.admin.Transactions(ctx, int(r.GetLimit()))
+	}, func(t []fs.TxStatus) *metapb.TransactionsReply {
+		return &metapb.TransactionsReply{Transactions: each(t, toTxStatus)}
+	})
+}
+
+func (s *clusterServer) Transaction(ctx context.Context, r *metapb.TxID) (*metapb.TxStatus, error) {
+	return serve(ctx, s.limit, r, checkTxID, func(ctx context.Context, r *metapb.TxID) (*fs.TxStatus, error) {
+		if s.admin == nil {
+			return nil, missing("transactions")
+		}
+		return s.admin.Transaction(ctx, fromTxID(r))
+	}, func(t *fs.TxStatus) *metapb.TxStatus { return toTxStatus(*t) })
+}
