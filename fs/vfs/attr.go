@@ -1,0 +1,109 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dfs/fs"
+)
+
+// Getattr asks the leader and merges in what this mount has not flushed yet.
+func (f *FS) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
+	a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, ino) })
+	if err != nil {
+		return fs.Attr{}, err
+	}
+	return f.merge(a), nil
+}
+
+// Setattr changes attributes; Ino and Time of s are set here. A truncation that cuts very many extents is done in
+// several transactions.
+func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, error) {
+	if f.cfg.ReadOnly {
+		return fs.Attr{}, fs.ErrReadOnly
+	}
+	if s.Set&fs.SetSize != 0 && s.Size > fs.SizeMax {
+		return fs.Attr{}, fs.ErrFileTooBig
+	}
+	s.Ino, s.Time = ino, f.now()
+	n := f.table.peek(ino)
+	if n == nil {
+		return f.setattr(ctx, s)
+	}
+	defer f.table.release(n)
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
+	defer cancel()
+	if err := n.lock(ctx); err != nil {
+		return fs.Attr{}, err
+	}
+	defer n.unlock()
+	if s.Set&fs.SetSize != 0 && s.Set&fs.SetMtime == 0 {
+		return n.truncate(ctx, f, s)
+	}
+	// Data that was lost is fsync's to report; what is asked for here can be done nevertheless.
+	if _, err := n.drain(ctx, f); err != nil {
+		return fs.Attr{}, err
+	}
+	a, err := f.setattr(ctx, s)
+	if err != nil {
+		return fs.Attr{}, err
+	}
+	return n.observe(a), nil
+}
+
+// truncate sets the size (and more) without flushing what is to be cut off. The operation lock is held.
+func (n *inode) truncate(ctx context.Context, f *FS, s fs.Setattr) (fs.Attr, error) {
+	n.freeze(true)
+	defer n.freeze(false)
+	if err := n.awaitFlights(ctx); err != nil {
+		return fs.Attr{}, err
+	}
+	a, err := f.setattr(ctx, s)
+	if err != nil {
+		return fs.Attr{}, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.adopt(a)
+	f.budget.give(n.dirty.cut(s.Size))
+	n.mtime = max(n.mtime, s.Time) // what stays dirty is flushed later, and must not turn mtime back
+	n.settle(f)
+	return n.view(), nil
+}
+
+// freeze keeps an inode from being packed.
+func (n *inode) freeze(on bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.frozen = on
+}
+
+// setattr asks the leader, in steps if it must.
+func (f *FS) setattr(ctx context.Context, s fs.Setattr) (fs.Attr, error) {
+	for {
+		r, err := f.do1(ctx, &s)
+		if !errors.Is(err, fs.ErrTooManyExtents) {
+			return r.Attr, err
+		}
+		if err := f.shrink(ctx, s); err != nil {
+			return fs.Attr{}, err
+		}
+	}
+}
+
+// shrink cuts a file, that cannot be truncated at once, by half of the way or less.
+func (f *FS) shrink(ctx context.Context, s fs.Setattr) error {
+	a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, s.Ino) })
+	if err != nil {
+		return err
+	}
+	size := a.Size
+	for step := (size - min(size, s.Size)) / 2; step > 0; step /= 2 {
+		_, err = f.do1(ctx, &fs.Setattr{Ino: s.Ino, Set: fs.SetSize, Size: size - step, Time: s.Time})
+		if !errors.Is(err, fs.ErrTooManyExtents) {
+			return err
+		}
+	}
+	return fmt.Errorf("truncate inode %d: %w", s.Ino, err)
+}

@@ -1,0 +1,81 @@
+package vfs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"dfs/blob"
+	"dfs/fs"
+)
+
+// Blobs is what vfs needs of a blob.Store: replica.Set in production.
+type Blobs interface {
+	Stage(ctx context.Context, tx blob.Tx, b *blob.Blob) ([]fs.NodeID, error)
+	Get(ctx context.Context, info *fs.BlobInfo, off, n uint32) (*blob.Range, error)
+}
+
+// Config is how a mount behaves. Zero fields take the defaults.
+type Config struct {
+	Mount     fs.Mount         // tells operators who this is
+	DirtyMax  int64            // bytes of dirty and flying data, 64 MiB
+	FlushAge  time.Duration    // dirty data is flushed when this old, 1 s
+	BlobSize  int              // bytes in one blob, fs.BlobMax; at most that
+	InlineMax int              // files up to this size, bytes, live in the metadata, fs.InlineMax; negative: none
+	ReadAhead int              // bytes read ahead of a sequential reader, 8 MiB; negative: none
+	CacheSize int              // bytes of blobs kept in memory for reading, 64 MiB
+	OpTimeout time.Duration    // no call waits longer for the cluster, 30 s
+	ReadOnly  bool             // every change is refused with fs.ErrReadOnly
+	Now       func() time.Time // time.Now
+	Faults    fs.Faults
+	Logger    *slog.Logger // none
+}
+
+func (c *Config) setDefaults() {
+	if c.DirtyMax == 0 {
+		c.DirtyMax = 64 << 20
+	}
+	if c.FlushAge == 0 {
+		c.FlushAge = time.Second
+	}
+	if c.BlobSize == 0 {
+		c.BlobSize = fs.BlobMax
+	}
+	if c.InlineMax == 0 {
+		c.InlineMax = fs.InlineMax
+	}
+	if c.ReadAhead == 0 {
+		c.ReadAhead = 8 << 20
+	}
+	if c.CacheSize == 0 {
+		c.CacheSize = 64 << 20
+	}
+	if c.OpTimeout == 0 {
+		c.OpTimeout = 30 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// inlineBound is where inline data in one transaction stops; the rest goes into its blob.
+const inlineBound = 1 << 20
+
+// Validate reports what cannot work.
+func (c *Config) Validate() error {
+	switch {
+	case c.BlobSize < 0 || c.BlobSize > fs.BlobMax:
+		return fmt.Errorf("blob size %d is not 1 … %d: %w", c.BlobSize, fs.BlobMax, fs.ErrInvalid)
+	case c.DirtyMax < 0 || c.CacheSize < 0:
+		return fmt.Errorf("a negative size: %w", fs.ErrInvalid)
+	case c.FlushAge < 0 || c.OpTimeout < 0:
+		return fmt.Errorf("a negative duration: %w", fs.ErrInvalid)
+	case c.InlineMax > inlineBound:
+		return fmt.Errorf("inline bound %d is above %d: %w", c.InlineMax, inlineBound, fs.ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package vfs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"dfs/fs"
+)
+
+// Entries asked for at once: few at first, for directories that are only peeked into.
+const (
+	listMin = 128
+	listMax = 1024
+)
+
+// DirHandle is an open directory.
+type DirHandle struct {
+	f        *FS
+	n        *inode
+	released atomic.Bool
+
+	mu    sync.Mutex
+	ahead []fs.Dirent // listed, not emitted; they follow after
+	after fs.Cookie
+	end   bool // nothing follows ahead
+	limit int
+}
+
+// OpenDir opens a directory. It stays readable, as an empty one, when it is removed.
+func (f *FS) OpenDir(ctx context.Context, ino fs.Ino) (*DirHandle, error) {
+	n, a, err := f.hold(ctx, ino)
+	if err != nil {
+		return nil, fmt.Errorf("open directory %d: %w", ino, err)
+	}
+	if !a.IsDir() {
+		f.unhold(n)
+		return nil, fmt.Errorf("open inode %d as a directory: %w", ino, fs.ErrNotDir)
+	}
+	return &DirHandle{f: f, n: n, limit: listMin}, nil
+}
+
+// Ino is the inode that the handle is open on.
+func (d *DirHandle) Ino() fs.Ino { return d.n.ino }
+
+// Read emits the entries behind after, by rising cookie, until emit returns false or there are no more. "." and ".." are
+// not among them. An entry that emit refused comes again when the next Read goes on behind the one before it.
+func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(fs.Dirent) bool) error {
+	if d.released.Load() {
+		return fs.ErrClosed
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if after != d.after || after == 0 { // 0: rewinddir(3) wants to see what is there now
+		d.ahead, d.after, d.end, d.limit = nil, after, false, listMin
+	}
+	for {
+		for len(d.ahead) > 0 {
+			e := d.ahead[0]
+			e.Attr = d.f.merge(e.Attr)
+			if !emit(e) {
+				return nil
+			}
+			d.ahead, d.after = d.ahead[1:], e.Cookie
+		}
+		if d.end {
+			return nil
+		}
+		if err := d.list(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// list asks the leader for the next entries.
+func (d *DirHandle) list(ctx context.Context) error {
+	entries, err := bounded(ctx, d.f, func(ctx context.Context) ([]fs.Dirent, error) {
+		return d.f.meta.Readdir(ctx, d.n.ino, d.after, d.limit)
+	})
+	if err != nil {
+		return fmt.Errorf("list directory %d: %w", d.n.ino, gone(err))
+	}
+	d.ahead, d.end = entries, len(entries) < d.limit
+	d.limit = min(2*d.limit, listMax)
+	return nil
+}
+
+// Fsync makes the directory's entries durable: they are written through, so they are.
+func (d *DirHandle) Fsync(context.Context) error { return nil }
+
+// Release gives the handle up.
+func (d *DirHandle) Release() {
+	if !d.released.Swap(true) {
+		d.f.unhold(d.n)
+	}
+}

@@ -1,0 +1,170 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"dfs/fs"
+)
+
+// Limits of what runs side by side.
+const (
+	stagesMax  = 4
+	fetchesMax = 16
+)
+
+// FS is one mount. Its methods may be called from any goroutine.
+type FS struct {
+	cfg   Config
+	meta  fs.Meta
+	blobs Blobs
+	log   *slog.Logger
+
+	sessions *registrar
+	pins     *pins
+	table    *table
+	dirty    *dirtySet
+	budget   *budget
+	chunks   *chunks
+	nodes    nodes
+	doubts   *doubts
+	losses   losses
+	inoTurn  chan struct{} // held by who asks for a range of inode numbers
+
+	packMu  sync.Mutex    // see DESIGN.md, invariant 2
+	stages  chan struct{} // a token for each Stage under way
+	fetches chan struct{} // and for each Get
+
+	life   context.Context // ends when Close gives up what is left
+	cancel context.CancelFunc
+	tasks  tasks
+	closed sync.Once
+	result error // of Close
+}
+
+// New opens a session and starts the loops that keep it. ctx bounds the opening only.
+func New(ctx context.Context, cfg Config, meta fs.Meta, blobs Blobs) (*FS, error) {
+	cfg.setDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("vfs: %w", err)
+	}
+	f := &FS{
+		cfg: cfg, meta: meta, blobs: blobs, log: cfg.Logger,
+		pins: newPins(), table: newTable(), dirty: newDirtySet(), budget: newBudget(cfg.DirtyMax), doubts: newDoubts(),
+		inoTurn: make(chan struct{}, 1), stages: make(chan struct{}, stagesMax), fetches: make(chan struct{}, fetchesMax),
+	}
+	f.life, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	f.chunks = newChunks(cfg.CacheSize, f.fetch)
+	r, err := f.open(ctx)
+	if err != nil {
+		f.cancel()
+		return nil, err
+	}
+	f.sessions = newRegistrar(r)
+	for _, loop := range []func(context.Context){f.keep, f.flushLoop, f.resolveDoubts} {
+		f.spawn(func() { loop(f.life) })
+	}
+	return f, nil
+}
+
+// Close flushes everything, ends the session and waits for all that runs. When ctx ends first, or something cannot be
+// flushed, that is lost and the error says so. Calls that come later get fs.ErrClosed.
+func (f *FS) Close(ctx context.Context) error {
+	f.closed.Do(func() { f.result = f.close(ctx) })
+	return f.result
+}
+
+func (f *FS) close(ctx context.Context) error {
+	err := f.flushAll(ctx)
+	f.tasks.stop()
+	lost := f.budget.inUse()
+	f.cancel()
+	f.tasks.wait()
+	if lost > 0 {
+		err = errors.Join(err, fmt.Errorf("close: about %d bytes could not be flushed and are lost: %w", lost, fs.ErrUnavailable))
+	}
+	r := f.sessions.get()
+	if r == nil {
+		return err
+	}
+	// The session is worth a goodbye even when ctx is over: it frees pins and staged blobs at once.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(f.cfg.OpTimeout, 5*time.Second))
+	defer cancel()
+	if e := f.meta.CloseSession(ctx, r.Session); e != nil {
+		f.log.Warn("cannot close the session; it will expire", "session", r.ID, "err", e)
+	}
+	return err
+}
+
+// spawn runs fn in a goroutine that Close waits for. It reports false, and runs nothing, once Close has begun to wait.
+func (f *FS) spawn(fn func()) bool { return f.tasks.start(fn) }
+
+func (f *FS) now() fs.Time { return fs.TimeOf(f.cfg.Now()) }
+
+// bounded runs a call to the cluster for at most OpTimeout.
+func (f *FS) bounded(ctx context.Context, call func(context.Context) (fs.Attr, error)) (fs.Attr, error) {
+	return bounded(ctx, f, call)
+}
+
+func bounded[T any](ctx context.Context, f *FS, call func(context.Context) (T, error)) (T, error) {
+	if f.tasks.isStopped() {
+		var zero T
+		return zero, fs.ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
+	defer cancel()
+	v, err := call(ctx)
+	if err != nil && errors.Is(err, context.DeadlineExceeded) {
+		err = unavailable(err)
+	}
+	return v, err
+}
+
+// tasks counts goroutines.
+type tasks struct {
+	mu      sync.Mutex
+	stopped bool
+	wg      sync.WaitGroup
+}
+
+func (t *tasks) start(fn func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped {
+		return false
+	}
+	t.wg.Go(fn)
+	return true
+}
+
+// run is start for what the caller waits for himself.
+func (t *tasks) run(fn func()) bool {
+	t.mu.Lock()
+	if t.stopped {
+		t.mu.Unlock()
+		return false
+	}
+	t.wg.Add(1)
+	t.mu.Unlock()
+	defer t.wg.Done()
+	fn()
+	return true
+}
+
+func (t *tasks) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopped = true
+}
+
+func (t *tasks) isStopped() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stopped
+}
+
+func (t *tasks) wait() { t.wg.Wait() }

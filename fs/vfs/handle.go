@@ -1,0 +1,219 @@
+package vfs
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"dfs/fs"
+)
+
+// Caller is on whose behalf something is made.
+type Caller struct{ UID, GID uint32 }
+
+// Handle is an open regular file. Its methods may be called from any goroutine; Release is called once, last.
+type Handle struct {
+	f     *FS
+	n     *inode
+	flags uint32 // of open(2)
+	ahead reader
+
+	released atomic.Bool
+	mu       sync.Mutex
+	errsAt   uint64 // up to where late errors have been reported
+}
+
+// Ino is the inode that the handle is open on.
+func (h *Handle) Ino() fs.Ino { return h.n.ino }
+
+func (h *Handle) writable() bool { return h.flags&syscall.O_ACCMODE != syscall.O_RDONLY }
+
+// Open opens a regular file. Of the flags of open(2) the access mode, O_APPEND and O_TRUNC count. keepCache tells that
+// nobody has changed the data since the last Open on this mount, so that pages cached then are still right. Errors:
+// ErrNotExist, ErrIsDir, ErrInvalid for other types, ErrReadOnly.
+func (f *FS) Open(ctx context.Context, ino fs.Ino, flags uint32) (a fs.Attr, h *Handle, keepCache bool, err error) {
+	h = &Handle{f: f, flags: flags}
+	truncate := flags&syscall.O_TRUNC != 0
+	if f.cfg.ReadOnly && (h.writable() || truncate) {
+		return fs.Attr{}, nil, false, fs.ErrReadOnly
+	}
+	h.n, a, err = f.hold(ctx, ino)
+	if err != nil {
+		return fs.Attr{}, nil, false, fmt.Errorf("open inode %d: %w", ino, err)
+	}
+	h.start()
+	if err = openable(a); err == nil && truncate {
+		a, err = f.Setattr(ctx, ino, fs.Setattr{Set: fs.SetSize})
+	}
+	if err != nil {
+		h.Release()
+		return fs.Attr{}, nil, false, fmt.Errorf("open inode %d: %w", ino, err)
+	}
+	return a, h, h.n.keepCache(), nil
+}
+
+func openable(a fs.Attr) error {
+	switch a.Type {
+	case fs.TypeRegular:
+		return nil
+	case fs.TypeDir:
+		return fs.ErrIsDir
+	}
+	return fs.ErrInvalid
+}
+
+// hold pins an inode and returns its attributes. What it counts is given back by unhold.
+func (f *FS) hold(ctx context.Context, ino fs.Ino) (*inode, fs.Attr, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
+	defer cancel()
+	if f.tasks.isStopped() {
+		return nil, fs.Attr{}, fs.ErrClosed
+	}
+	if err := f.pins.hold(ctx, ino); err != nil {
+		return nil, fs.Attr{}, unavailable(err)
+	}
+	a, err := f.pin(ctx, ino)
+	if err != nil {
+		f.pins.release(ino)
+		return nil, fs.Attr{}, err
+	}
+	n := f.table.get(ino)
+	return n, n.observe(a), nil
+}
+
+func (f *FS) unhold(n *inode) {
+	f.pins.release(n.ino)
+	f.table.release(n)
+}
+
+// pin has the leader keep the inode. Under a session that turns out to be fenced it is tried again: the next session pins
+// what is held, and this call is to find out whether that worked.
+func (f *FS) pin(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
+	for {
+		r, err := f.sessions.wait(ctx)
+		if err != nil {
+			return fs.Attr{}, err
+		}
+		a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Pin(ctx, r.Session, ino) })
+		if fs.CodeOf(err) == fs.CodeFenced {
+			f.fenced(r)
+			continue
+		}
+		return a, err
+	}
+}
+
+// start makes h one of its inode's handles.
+func (h *Handle) start() {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	h.n.handles++
+	h.errsAt = h.n.errs.start()
+}
+
+// keepCache is called at Open; see DESIGN.md, invariant 7.
+func (n *inode) keepCache() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	keep := n.kept == n.attr.Version && !n.unflushed()
+	n.kept = n.attr.Version
+	return keep
+}
+
+// Release gives the handle up. Unflushed data is still flushed, in the background; its errors are logged only.
+func (h *Handle) Release() {
+	if h.released.Swap(true) {
+		return
+	}
+	n := h.n
+	n.mu.Lock()
+	n.handles--
+	n.discardIfOrphan(h.f)
+	n.mu.Unlock()
+	h.f.unhold(n)
+}
+
+// usable refuses a handle that is released or whose inode is gone.
+func (h *Handle) usable() error {
+	if h.released.Load() {
+		return fs.ErrClosed
+	}
+	return h.n.usable()
+}
+
+// Read fills p from off on and returns how much; less than len(p) only at the end of file.
+func (h *Handle) Read(ctx context.Context, p []byte, off uint64) (int, error) {
+	if err := h.usable(); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
+	defer cancel()
+	if err := h.refreshAtEnd(ctx, off+uint64(len(p))); err != nil {
+		return 0, fmt.Errorf("read inode %d: %w", h.n.ino, err)
+	}
+	k, err := h.n.read(ctx, h.f, p, off)
+	if err != nil {
+		return 0, fmt.Errorf("read inode %d at %d: %w", h.n.ino, off, unavailable(err))
+	}
+	if k > 0 && h.f.cfg.ReadAhead > 0 {
+		if off == 0 {
+			h.n.neighbours(h.f)
+		}
+		if s := h.ahead.advance(off, uint64(k), uint64(h.f.cfg.ReadAhead)); s.from < s.to {
+			h.n.prefetch(h.f, s)
+		}
+	}
+	return k, nil
+}
+
+// refreshAtEnd asks the leader for the size before a read is cut short: another mount may have appended.
+func (h *Handle) refreshAtEnd(ctx context.Context, end uint64) error {
+	h.n.mu.Lock()
+	short := end > h.n.size()
+	h.n.mu.Unlock()
+	if !short {
+		return nil
+	}
+	_, err := h.f.refresh(ctx, h.n)
+	return err
+}
+
+// refresh asks the leader for the attributes of an open inode.
+func (f *FS) refresh(ctx context.Context, n *inode) (fs.Attr, error) {
+	a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, n.ino) })
+	if err != nil {
+		return fs.Attr{}, gone(err)
+	}
+	return n.observe(a), nil
+}
+
+// Flush is close(2) of one descriptor: when it returns nil, everything written before is durable and visible to other
+// mounts. It reports a late error that this handle has not reported yet.
+func (h *Handle) Flush(ctx context.Context) error {
+	if !h.writable() {
+		return nil
+	}
+	return h.Fsync(ctx, false)
+}
+
+// Fsync makes the file durable. Metadata is written through, so dataOnly makes no difference.
+func (h *Handle) Fsync(ctx context.Context, dataOnly bool) error {
+	if h.released.Load() {
+		return fs.ErrClosed
+	}
+	waited := h.n.flushed(ctx, h.f)
+	if err := h.lateError(); err != nil {
+		return fmt.Errorf("earlier writes to inode %d are lost: %w", h.n.ino, err)
+	}
+	return waited
+}
+
+func (h *Handle) lateError() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	return h.n.errs.check(&h.errsAt)
+}

@@ -1,0 +1,179 @@
+package vfs
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"dfs/fs"
+)
+
+// inode is the content of one file as this mount knows it.
+type inode struct {
+	ino fs.Ino
+	op  chan struct{} // the operation lock; see DESIGN.md
+
+	users int           // guarded by table.mu
+	idle  *list.Element // guarded by table.mu; set while users is 0
+
+	mu      sync.Mutex
+	attr    fs.Attr   // of the highest Version seen; Ino is 0 before the first
+	dirty   segments  // may still be changed
+	flights []*flight // in the order of their jobs
+	held    bool      // something is unflushed: one user, one pin, one place in the dirty set
+	frozen  bool      // nothing may be packed: a truncation is at the leader
+	mtime   fs.Time   // of the last write, while something is unflushed
+	born    time.Time // of the oldest dirty byte
+	handles int
+	gone    bool // reaped: the inode number means nothing any more
+	errs    errseq
+	layout  layout
+	fetch   chan struct{} // held by who asks for the layout
+	kept    uint64        // the Version at the last Open; see keepCache
+}
+
+// flight is what one job carries of one inode.
+type flight struct {
+	n    *inode
+	job  *job
+	segs segments // immutable
+	lost error    // why they were given up; guarded by the inode's mu
+}
+
+func newInode(ino fs.Ino) *inode {
+	return &inode{ino: ino, op: make(chan struct{}, 1), fetch: make(chan struct{}, 1)}
+}
+
+// lock takes the operation lock.
+func (n *inode) lock(ctx context.Context) error {
+	select {
+	case n.op <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("inode %d is busy: %w", n.ino, unavailable(ctx.Err()))
+	}
+}
+
+func (n *inode) unlock() { <-n.op }
+
+// observe takes in what the leader said of the inode and returns what this mount shows.
+func (n *inode) observe(a fs.Attr) fs.Attr {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.adopt(a)
+	return n.view()
+}
+
+// adopt keeps the newest attributes; mu is held.
+func (n *inode) adopt(a fs.Attr) {
+	if a.Version >= n.attr.Version {
+		n.attr = a
+	}
+}
+
+// view merges what is unflushed into the attributes (DESIGN.md, invariants 4 and 5); mu is held.
+func (n *inode) view() fs.Attr {
+	a := n.attr
+	if !n.unflushed() {
+		return a
+	}
+	a.Size = n.size()
+	a.Mtime, a.Ctime = n.mtime, max(a.Ctime, n.mtime)
+	// What is unflushed may lie over what is mapped: an estimate, but never 0 where there are bytes.
+	a.Used = max(a.Used, min(a.Size, a.Used+uint64(n.unflushedBytes())))
+	return a
+}
+
+// size is the file's as this mount shows it; mu is held.
+func (n *inode) size() uint64 { return max(n.attr.Size, n.end()) }
+
+// unflushed reports whether anything is dirty or flying; mu is held.
+func (n *inode) unflushed() bool { return len(n.dirty) > 0 || len(n.flights) > 0 }
+
+func (n *inode) isUnflushed() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.unflushed()
+}
+
+// end is the first offset behind all that is unflushed; mu is held.
+func (n *inode) end() uint64 {
+	end := n.dirty.end()
+	for _, fl := range n.flights {
+		end = max(end, fl.segs.end())
+	}
+	return end
+}
+
+func (n *inode) unflushedBytes() int64 {
+	bytes := n.dirty.bytes()
+	for _, fl := range n.flights {
+		bytes += fl.segs.bytes()
+	}
+	return bytes
+}
+
+// settle makes held true exactly while something is unflushed; mu is held.
+func (n *inode) settle(f *FS) {
+	want := n.unflushed()
+	if want == n.held {
+		return
+	}
+	n.held = want
+	if want {
+		f.table.again(n)
+		f.pins.again(n.ino)
+		f.dirty.add(n)
+		return
+	}
+	f.dirty.remove(n)
+	f.pins.release(n.ino)
+	f.table.release(n)
+}
+
+// loseDirty drops what is dirty, because of err. What is flying is its job's.
+func (n *inode) loseDirty(f *FS, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.dirty) == 0 {
+		return
+	}
+	f.budget.give(n.dirty.cost())
+	n.dirty = nil
+	n.errs.set(err)
+	f.losses.set(err)
+	n.settle(f)
+}
+
+// lost marks the inode as reaped.
+func (n *inode) lost(f *FS) {
+	n.loseDirty(f, fs.ErrStale)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gone = true
+}
+
+// usable is ErrStale for an inode that has been reaped under its handles.
+func (n *inode) usable() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gone {
+		return fmt.Errorf("inode %d is gone: %w", n.ino, fs.ErrStale)
+	}
+	return nil
+}
+
+// merge shows a, which the leader answered, as this mount sees it.
+func (f *FS) merge(a fs.Attr) fs.Attr {
+	if a.Type != fs.TypeRegular {
+		return a
+	}
+	n := f.table.peek(a.Ino)
+	if n == nil {
+		return a
+	}
+	defer f.table.release(n)
+	return n.observe(a)
+}

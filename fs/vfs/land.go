@@ -1,0 +1,72 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"dfs/fs"
+)
+
+// land takes in a committed transaction: for each part, the new attributes come and the flight goes at once.
+func (f *FS) land(j *job, l *load, result *fs.TxResult) {
+	attrs := make(map[*part]fs.Attr)
+	for op, r := range result.Results {
+		attrs[l.owner[op]] = r.Attr // of an inode's last operation, the newest
+	}
+	for p, a := range attrs {
+		p.finish(f, func(n *inode) { n.adopt(a) })
+	}
+	j.parts = nil
+}
+
+// refused takes in a refusal. An error concerns all parts that are left; otherwise the job is to be attempted again.
+func (f *FS) refused(j *job, l *load, result *fs.TxResult) error {
+	err := fs.FromCode(result.Err)
+	if result.Failed >= len(l.owner) {
+		return fmt.Errorf("the flush was refused: %w", err)
+	}
+	p := l.owner[result.Failed]
+	if errors.Is(err, fs.ErrTooManyExtents) && l.span > spanMin {
+		j.span = l.span / spanStep
+		return nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fs.ErrStale // the file was removed and reaped
+	}
+	f.log.Error("a write was refused and is lost", "ino", p.n.ino, "bytes", p.flight.segs.bytes(), "err", err)
+	p.fail(f, err)
+	j.parts = slices.DeleteFunc(j.parts, func(q *part) bool { return q == p })
+	return nil
+}
+
+// finishAll ends a job: the parts that are left fail with err.
+func (j *job) finishAll(f *FS, err error) {
+	for _, p := range j.parts {
+		if err != errClosing {
+			f.log.Error("a write is lost", "ino", p.n.ino, "bytes", p.flight.segs.bytes(), "err", err)
+		}
+		p.fail(f, err)
+	}
+	j.parts, j.after = nil, nil // a chain of finished jobs must not be kept alive
+	close(j.done)
+}
+
+func (p *part) fail(f *FS, err error) {
+	p.finish(f, func(n *inode) {
+		p.flight.lost = err
+		n.errs.set(err)
+		f.losses.set(err)
+	})
+}
+
+// finish removes the part's flight, after note has been called with the inode locked.
+func (p *part) finish(f *FS, note func(*inode)) {
+	n := p.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	note(n)
+	n.flights = slices.DeleteFunc(n.flights, func(fl *flight) bool { return fl == p.flight })
+	f.budget.give(p.flight.segs.cost())
+	n.settle(f)
+}

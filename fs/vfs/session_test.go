@@ -1,0 +1,291 @@
+package vfs
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dfs/fs"
+	"dfs/raftmeta/localmeta"
+	"dfs/raftmeta/state"
+)
+
+func expire(t *testing.T, w *world, m *mount) *registration {
+	t.Helper()
+	r := m.sessions.get()
+	if err := w.meta.Expire(r.Session); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestFencedSession_LosesItsDataAndSaysSoOnce(t *testing.T) {
+	for _, phase := range []string{"dirty", "flying"} {
+		t.Run(phase, func(t *testing.T) {
+			w := newWorld(t, localmeta.Config{})
+			m := w.mount(t, Config{})
+			h := m.create("f")
+			h.mustWrite(t, []byte("durable"), 0)
+			h.mustFlush(t)
+			h2 := m.open("f", rw)
+			h.mustWrite(t, []byte("lost"), 0)
+			if phase == "flying" {
+				g := m.block("commit")
+				m.launch(m.dirty.all(), (*segments).takeAll)
+				<-g.reached
+				expire(t, w, m)
+				close(g.open)
+			} else {
+				expire(t, w, m)
+			}
+			eventually(t, "a new session is open", func() bool { r := m.sessions.get(); return r != nil && r.ID > 1 })
+			mustBeErr(t, h.Fsync(ctxT(t), false), fs.ErrFenced)
+			mustBeErr(t, h2.Fsync(ctxT(t), false), fs.ErrFenced)
+			h.mustFlush(t)
+			h.mustBe(t, []byte("durable"))
+			h.mustWrite(t, []byte("again"), 0)
+			h.mustFlush(t)
+			w.mount(t, Config{}).open("f", rw).mustBe(t, []byte("againle"))
+		})
+	}
+}
+
+func TestFencedSession_DoesNotDisturbCallsThatHadNotBeenSent(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m := w.mount(t, Config{})
+	m.sw.set("attach", fs.ErrUnavailable) // only the calls find out
+	warm(t, m)
+	expire(t, w, m)
+	if _, err := m.Mkdir(ctxT(t), Caller{}, fs.RootIno, "d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	expire(t, w, m)
+	m.create("f").mustWrite(t, []byte("x"), 0)
+	m.sw.set("attach", nil)
+}
+
+func TestFencedSession_OpenFilesArePinnedAgain(t *testing.T) {
+	w := newWorld(t, localmeta.Config{TimeoutMillis: 60})
+	m := w.mount(t, Config{})
+	named, orphan := m.create("f"), m.create("g")
+	orphan.mustWrite(t, []byte("data"), 0)
+	orphan.mustFlush(t)
+	if err := m.Unlink(ctxT(t), fs.RootIno, "g"); err != nil {
+		t.Fatal(err)
+	}
+	expire(t, w, m) // the leader reaps the orphan
+	eventually(t, "a new session is open", func() bool { r := m.sessions.get(); return r != nil && r.ID > 1 })
+	if err := m.Unlink(ctxT(t), fs.RootIno, "f"); err != nil {
+		t.Fatal(err)
+	}
+	named.mustWrite(t, []byte("x"), 0)
+	named.mustFlush(t)
+	_, err := orphan.Write(ctxT(t), []byte("x"), 0)
+	mustBeErr(t, err, fs.ErrStale)
+	_, err = orphan.Read(ctxT(t), make([]byte, 1), 0)
+	mustBeErr(t, err, fs.ErrStale)
+}
+
+func TestReleaseWhileASessionIsReplaced_LeavesNoPin(t *testing.T) {
+	w := newWorld(t, localmeta.Config{TimeoutMillis: 60})
+	m := w.mount(t, Config{})
+	_, h, err := m.Create(ctxT(t), Caller{}, fs.RootIno, "f", 0o644, rw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned, released := make(chan struct{}), make(chan struct{})
+	stay := m.create("g") // pinned again behind f, with whom it waits
+	m.sw.hook("pin", func() error {
+		if m.sw.count("pin") == 4 { // f and g have been pinned by their creation; this is the second of the second time
+			close(pinned)
+			<-released
+		}
+		return nil
+	})
+	expire(t, w, m)
+	<-pinned
+	eventually(t, "f is pinned under the new session", func() bool { return w.meta.Pins() == 1 })
+	h.Release()
+	close(released)
+	eventually(t, "only g is pinned", func() bool { return m.sessions.get() != nil && pinnedOnly(m, stay.Ino()) })
+	eventually(t, "and the leader knows", func() bool { return w.meta.Pins() == 1 })
+}
+
+// pinnedOnly reports whether the mount counts ino as held and nothing else.
+func pinnedOnly(m *mount, ino fs.Ino) bool {
+	all := m.pins.all()
+	return len(all) == 1 && all[0] == ino
+}
+
+// deaf is a line whose streams take the first beat, and then hang until they are closed; as on a real network, they do
+// not end with the context that they were opened in.
+type deaf struct {
+	fs.Meta
+	closed atomic.Int32
+}
+
+type deafStream struct {
+	fs.Stream
+	line *deaf
+	end  chan struct{}
+	once sync.Once
+}
+
+func (d *deaf) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stream, error) {
+	st, err := d.Meta.Attach(ctx, s, pins)
+	if err != nil {
+		return nil, err
+	}
+	return &deafStream{Stream: st, line: d, end: make(chan struct{})}, nil
+}
+
+func (s *deafStream) Send(fs.Beat) error {
+	<-s.end
+	return fs.ErrClosed
+}
+
+func (s *deafStream) Close() error {
+	s.once.Do(func() { close(s.end); s.line.closed.Add(1) })
+	return s.Stream.Close()
+}
+
+func TestSendThatHangs_IsBrokenOffAndTheSessionAttachedAgain(t *testing.T) {
+	w := newWorld(t, localmeta.Config{TimeoutMillis: 60})
+	var line *deaf
+	w.wrap = func(m fs.Meta) fs.Meta {
+		line = &deaf{Meta: m}
+		return line
+	}
+	w.mount(t, Config{})
+	eventually(t, "two streams were given up", func() bool { return line.closed.Load() >= 2 })
+}
+
+func TestFailover_PinsAreReclaimed(t *testing.T) {
+	w := newWorld(t, localmeta.Config{TimeoutMillis: 60})
+	m := w.mount(t, Config{})
+	h := m.create("f")
+	h.mustWrite(t, []byte("data"), 0)
+	h.mustFlush(t)
+	if err := w.meta.Failover(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Unlink(ctxT(t), fs.RootIno, "f"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the pin is back", func() bool { return w.meta.Pins() == 1 })
+	if err := w.meta.Reap(); err != nil {
+		t.Fatal(err)
+	}
+	h.mustBe(t, []byte("data"))
+}
+
+func TestKeeper_AttachesAgainWhenBeatsAreNotAnswered(t *testing.T) {
+	w := newWorld(t, localmeta.Config{TimeoutMillis: 60})
+	m := w.mount(t, Config{})
+	m.sw.set("beat", fs.ErrUnavailable)
+	eventually(t, "several tries", func() bool { return m.sw.count("attach") > 3 })
+	m.sw.set("beat", nil)
+	at := m.sw.count("attach")
+	eventually(t, "beats go through", func() bool { return m.sw.count("beat") > at+10 })
+}
+
+func TestKeeper_TellsTheNodes(t *testing.T) {
+	w := newWorld(t, localmeta.Config{Nodes: []fs.NodeInfo{{ID: "n1"}}})
+	m := w.mount(t, Config{})
+	told := make(chan []fs.NodeInfo, 10)
+	m.OnNodes(func(l []fs.NodeInfo) { told <- l })
+	for l := range told {
+		if len(l) == 1 {
+			break
+		}
+	}
+	w.meta.Tell([]fs.NodeInfo{{ID: "n1"}, {ID: "n2"}})
+	for l := range told {
+		if len(l) == 2 {
+			break
+		}
+	}
+	if len(m.Nodes()) != 2 {
+		t.Fatal(m.Nodes())
+	}
+}
+
+func TestClose_EndsTheSession(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m := w.start(t, Config{})
+	h := m.create("f")
+	h.mustWrite(t, []byte("x"), 0)
+	if err := m.Close(ctxT(t)); err != nil {
+		t.Fatal(err)
+	}
+	w.meta.View(func(v state.View) {
+		if l, err := v.Sessions(); err != nil || len(l) != 0 {
+			t.Fatal(l, err)
+		}
+	})
+	w.mount(t, Config{}).open("f", rw).mustBe(t, []byte("x"))
+}
+
+func TestPins_AnUnpinOnItsWayIsNotOvertaken(t *testing.T) {
+	p := newPins()
+	if err := p.hold(ctxT(t), 7); err != nil {
+		t.Fatal(err)
+	}
+	p.release(7)
+	if got := p.depart(1); len(got) != 1 {
+		t.Fatal(got)
+	}
+	held := make(chan error, 1)
+	go func() { held <- p.hold(ctxT(t), 7) }()
+	select {
+	case <-held:
+		t.Fatal("held while the unpin is on its way")
+	case <-time.After(10 * time.Millisecond): // long enough for a hold that does not wait
+	}
+	p.arrive(1)
+	if err := <-held; err != nil {
+		t.Fatal(err)
+	}
+	if got := p.depart(2); len(got) != 0 {
+		t.Fatalf("%v are unpinned though held", got)
+	}
+}
+
+func TestPins_LostUnpinsAreSentAgain(t *testing.T) {
+	p := newPins()
+	if err := p.hold(ctxT(t), 7); err != nil {
+		t.Fatal(err)
+	}
+	p.release(7)
+	p.depart(1)
+	p.reattached()
+	if got := p.depart(1); len(got) != 1 {
+		t.Fatal(got)
+	}
+	p.arrive(1)
+	if len(p.held) != 0 {
+		t.Fatal("an unpinned inode is remembered")
+	}
+}
+
+func TestPins_ManyUnpinsDoNotWaitForTheNextBeat(t *testing.T) {
+	w := newWorld(t, localmeta.Config{}) // beats every 2.5 s
+	m := w.mount(t, Config{})
+	eventually(t, "the first beat", func() bool { return m.sw.count("beat") > 0 })
+	for ino := range fs.Ino(unpinsMax / 2) {
+		if err := m.pins.hold(ctxT(t), ino+100); err != nil {
+			t.Fatal(err)
+		}
+		m.pins.release(ino + 100)
+	}
+	eventually(t, "all are unpinned", func() bool {
+		m.pins.mu.Lock()
+		defer m.pins.mu.Unlock()
+		return len(m.pins.held) == 0
+	})
+	if n := m.sw.count("beat"); n > 3 {
+		t.Fatalf("%d beats", n)
+	}
+}

@@ -1,0 +1,100 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dfs/fs"
+)
+
+// abortPatience is how long a caller whose operation has timed out, or was interrupted, still waits to learn whether it
+// was aborted.
+const abortPatience = 2 * time.Second
+
+// do decides operations at the leader, in one transaction, and returns its results or the refusal as an error. When
+// ctx ends earlier the transaction is aborted: were it sent on behind the caller's back, it could come after what is
+// done next, and truncate or remove what that has made durable.
+func (f *FS) do(ctx context.Context, ops ...fs.Op) ([]fs.Result, error) {
+	if f.cfg.ReadOnly {
+		return nil, fs.ErrReadOnly
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var results []fs.Result
+	var err error
+	if !f.tasks.run(func() { results, err = f.transact(ctx, ops) }) {
+		return nil, fs.ErrClosed
+	}
+	return results, err
+}
+
+// do1 is do for one operation.
+func (f *FS) do1(ctx context.Context, op fs.Op) (fs.Result, error) {
+	results, err := f.do(ctx, op)
+	if err != nil {
+		return fs.Result{}, err
+	}
+	return results[0], nil
+}
+
+// transact decides operations within OpTimeout. One that is refused by a fenced session, and was never in doubt, cannot
+// have happened, and is sent once more under the next session.
+func (f *FS) transact(ctx context.Context, ops []fs.Op) ([]fs.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
+	defer cancel()
+	defer context.AfterFunc(f.life, cancel)()
+	for try := 0; ; try++ {
+		r, err := f.sessions.wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		d := f.transactUnder(ctx, r, ops)
+		if errors.Is(d.err, fs.ErrFenced) {
+			f.fenced(r)
+			if !d.doubt && try == 0 {
+				continue
+			}
+		}
+		if d.err != nil {
+			return nil, d.err
+		}
+		if d.result.Err != fs.CodeOK {
+			return nil, fs.FromCode(d.result.Err)
+		}
+		return d.result.Results, nil
+	}
+}
+
+// transactUnder decides operations under one session. If it returns without an outcome, doubts has the transaction.
+func (f *FS) transactUnder(ctx context.Context, r *registration, ops []fs.Op) decision {
+	id := r.begin()
+	d := f.decide(ctx, r, r.tx(id, ops, nil), "op.decide", func(error) {})
+	if d.result == nil && transient(d.err) && d.doubt {
+		d = f.giveUp(r, id, d)
+	}
+	if d.result == nil && transient(d.err) && d.doubt {
+		f.doubts.add(doubt{r, id})
+		return decision{err: fmt.Errorf("the outcome is unknown: %w", d.err), doubt: true}
+	}
+	r.end(id)
+	return d
+}
+
+// giveUp aborts a transaction whose time is over. It returns what was decided if that was faster.
+func (f *FS) giveUp(r *registration, id fs.TxID, d decision) decision {
+	ctx, cancel := context.WithTimeout(f.life, abortPatience)
+	defer cancel()
+	result, err := f.meta.Abort(ctx, r.Epoch, id)
+	switch {
+	case errors.Is(err, fs.ErrFenced):
+		return decision{err: err, doubt: true}
+	case err != nil:
+		return d
+	case result.Err == fs.CodeAborted:
+		return decision{err: fmt.Errorf("gave up and aborted: %w", d.err)}
+	}
+	return decided(result, true)
+}

@@ -1,0 +1,101 @@
+package vfs
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	"dfs/fs"
+)
+
+// writeMax is how much one step of a write takes into memory.
+const writeMax = 1 << 20
+
+// Write puts p at off, or with O_APPEND at the end of file, into memory; Fsync makes it durable. When too much is
+// unflushed it waits. It returns how much was written, with an error only if that is less than p. ErrFileTooBig,
+// ErrUnavailable when nothing can be flushed any more.
+func (h *Handle) Write(ctx context.Context, p []byte, off uint64) (int, error) {
+	if err := h.canWrite(); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
+	defer cancel()
+	if err := h.n.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer h.n.unlock()
+	if h.flags&syscall.O_APPEND != 0 {
+		end, err := h.f.endOf(ctx, h.n)
+		if err != nil {
+			return 0, fmt.Errorf("append to inode %d: %w", h.n.ino, err)
+		}
+		off = end
+	}
+	done, err := h.n.write(ctx, h.f, p, off)
+	if done > 0 {
+		return done, nil // as write(2) does: the next one reports the error if it lasts
+	}
+	return 0, err
+}
+
+func (h *Handle) canWrite() error {
+	if h.f.cfg.ReadOnly {
+		return fs.ErrReadOnly
+	}
+	if h.f.tasks.isStopped() {
+		return fs.ErrClosed
+	}
+	if !h.writable() {
+		return fmt.Errorf("the handle was opened for reading: %w", fs.ErrInvalid)
+	}
+	return h.usable()
+}
+
+// endOf is where an append goes: the end that this mount knows while it has something unflushed, else the leader's.
+func (f *FS) endOf(ctx context.Context, n *inode) (uint64, error) {
+	n.mu.Lock()
+	unflushed, size := n.unflushed(), n.size()
+	n.mu.Unlock()
+	if unflushed {
+		return size, nil
+	}
+	a, err := f.refresh(ctx, n)
+	return a.Size, err
+}
+
+// write takes p into memory; the operation lock is held.
+func (n *inode) write(ctx context.Context, f *FS, p []byte, off uint64) (done int, err error) {
+	if off > fs.SizeMax || uint64(len(p)) > fs.SizeMax-off {
+		return 0, fmt.Errorf("write inode %d up to %d: %w", n.ino, off+uint64(len(p)), fs.ErrFileTooBig)
+	}
+	for len(p) > 0 {
+		k := min(len(p), writeMax)
+		if err := n.writeStep(ctx, f, p[:k], off); err != nil {
+			return done, fmt.Errorf("write inode %d at %d: %w", n.ino, off, unavailable(err))
+		}
+		done, off, p = done+k, off+uint64(k), p[k:]
+	}
+	return done, nil
+}
+
+func (n *inode) writeStep(ctx context.Context, f *FS, p []byte, off uint64) error {
+	// An estimate; the difference to the real cost is settled below, either way.
+	reserved := int64(len(p)) + 2*segmentOverhead
+	if err := f.budget.take(ctx, reserved, f.relieve); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	now := f.cfg.Now()
+	if len(n.dirty) == 0 {
+		n.born = now
+	}
+	cost, full := n.dirty.write(off, p, f.cfg.BlobSize)
+	n.mtime = max(n.mtime, fs.TimeOf(now))
+	n.settle(f)
+	n.mu.Unlock()
+	f.budget.give(reserved - cost)
+	if full {
+		f.launch([]*inode{n}, (*segments).takeFull) // it need not wait for anything
+	}
+	return nil
+}
