@@ -1,0 +1,80 @@
+package fusefs
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dfs/fs"
+	"dfs/fs/vfs"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// front answers kernel requests. go-fuse calls each method in a goroutine of its own, many at a time; the in and out
+// structs and all buffers are go-fuse's again when the method returns. What the embedded default answers is ENOSYS.
+type front struct {
+	fuse.RawFileSystem
+
+	fs     *vfs.FS
+	cache  time.Duration // how long the kernel may believe entries and attributes
+	suid   bool          // the mount honours set-id bits and file capabilities
+	logger *slog.Logger
+	errors *errorLog
+	stats  counters
+	files  handles[*file]
+	dirs   handles[*vfs.DirHandle]
+	setid  atomic.Uint64 // counts changes that may have given a file set-id bits; see privileges
+	stale  sync.Map      // inodes whose pages the kernel must drop at the next OPEN; see front.handle
+	pages  pages
+	kernel notifier
+	dev    *device
+}
+
+func newFront(cfg *Config, dev *device) *front {
+	return &front{
+		RawFileSystem: fuse.NewDefaultRawFileSystem(),
+		fs:            cfg.FS,
+		cache:         cfg.CacheTimeout,
+		suid:          cfg.Suid,
+		logger:        cfg.Logger,
+		errors:        newErrorLog(cfg.Logger),
+		dev:           dev,
+	}
+}
+
+// String implements fuse.RawFileSystem.
+func (f *front) String() string { return "dfs" }
+
+// close releases what the kernel did not: after an abort it sends no RELEASE.
+func (f *front) close() {
+	for _, file := range f.files.drain() {
+		file.release()
+	}
+	for _, dir := range f.dirs.drain() {
+		dir.Release()
+	}
+}
+
+// panicked turns a panic of a handler, a bug of ours, into EIO for that one call: the other users of the mount go on.
+func (f *front) panicked(cause any) fuse.Status {
+	f.stats.panics.Add(1)
+	f.logger.Error("panic in a filesystem call", "panic", cause, "stack", string(debug.Stack()))
+	return fuse.EIO
+}
+
+// fillEntry answers a name with its inode.
+func (f *front) fillEntry(out *fuse.EntryOut, a *fs.Attr) {
+	out.NodeId = uint64(a.Ino)
+	out.Generation = generation
+	out.SetEntryTimeout(f.cache)
+	out.SetAttrTimeout(f.cache)
+	fillAttr(&out.Attr, a)
+}
+
+func (f *front) fillAttrOut(out *fuse.AttrOut, a *fs.Attr) {
+	out.SetTimeout(f.cache)
+	fillAttr(&out.Attr, a)
+}

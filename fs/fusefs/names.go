@@ -1,0 +1,128 @@
+package fusefs
+
+import (
+	"errors"
+	"fmt"
+
+	"dfs/fs"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// Lookup implements fuse.RawFileSystem. Where the kernel may cache at all it may also cache that there is no such name.
+func (f *front) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	return f.do(OpLookup, cancel, in, func(r *request) error {
+		a, err := f.fs.Lookup(r, r.ino(), name)
+		if f.cache > 0 && errors.Is(err, fs.ErrNotExist) {
+			out.SetEntryTimeout(f.cache)
+			return nil // with node id 0
+		}
+		if err != nil {
+			return err
+		}
+		f.tell(&a)
+		f.fillEntry(out, &a)
+		return nil
+	})
+}
+
+// Forget implements fuse.RawFileSystem: nothing here is kept for a node id.
+func (f *front) Forget(uint64, uint64) {}
+
+// Mknod implements fuse.RawFileSystem.
+func (f *front) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	return f.do(OpMknod, cancel, &in.InHeader, func(r *request) error {
+		t := typeOf(in.Mode)
+		if !t.Valid() || t == fs.TypeDir || t == fs.TypeSymlink {
+			return fmt.Errorf("mknod of type %d: %w", t, fs.ErrInvalid)
+		}
+		a, err := f.fs.Mknod(r, r.caller(), r.ino(), name, t, in.Mode&fs.ModeMask, in.Rdev)
+		if err != nil {
+			return err
+		}
+		f.fillEntry(out, &a)
+		return nil
+	})
+}
+
+// Mkdir implements fuse.RawFileSystem.
+func (f *front) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	return f.do(OpMkdir, cancel, &in.InHeader, func(r *request) error {
+		a, err := f.fs.Mkdir(r, r.caller(), r.ino(), name, in.Mode&fs.ModeMask)
+		if err != nil {
+			return err
+		}
+		f.fillEntry(out, &a)
+		return nil
+	})
+}
+
+// Symlink implements fuse.RawFileSystem.
+func (f *front) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
+	return f.do(OpSymlink, cancel, in, func(r *request) error {
+		a, err := f.fs.Symlink(r, r.caller(), r.ino(), name, target)
+		if err != nil {
+			return err
+		}
+		f.fillEntry(out, &a)
+		return nil
+	})
+}
+
+// Readlink implements fuse.RawFileSystem. The kernel keeps the answer: a target never changes, an inode number never
+// comes again.
+func (f *front) Readlink(cancel <-chan struct{}, in *fuse.InHeader) (target []byte, status fuse.Status) {
+	status = f.do(OpReadlink, cancel, in, func(r *request) error {
+		s, err := f.fs.Readlink(r, r.ino())
+		target = []byte(s)
+		return gone(err)
+	})
+	return target, status
+}
+
+// Link implements fuse.RawFileSystem.
+func (f *front) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	return f.do(OpLink, cancel, &in.InHeader, func(r *request) error {
+		a, err := f.fs.Link(r, fs.Ino(in.Oldnodeid), r.ino(), name)
+		if err != nil {
+			return err
+		}
+		f.fillEntry(out, &a)
+		return nil
+	})
+}
+
+// Unlink implements fuse.RawFileSystem.
+func (f *front) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	return f.do(OpUnlink, cancel, in, func(r *request) error { return f.fs.Unlink(r, r.ino(), name) })
+}
+
+// Rmdir implements fuse.RawFileSystem.
+func (f *front) Rmdir(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	return f.do(OpRmdir, cancel, in, func(r *request) error { return f.fs.Rmdir(r, r.ino(), name) })
+}
+
+// Rename implements fuse.RawFileSystem, for RENAME and RENAME2.
+func (f *front) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, newName string) fuse.Status {
+	return f.do(OpRename, cancel, &in.InHeader, func(r *request) error {
+		flags, err := renameFlags(in.Flags)
+		if err != nil {
+			return err
+		}
+		return f.fs.Rename(r, r.ino(), name, fs.Ino(in.Newdir), newName, flags)
+	})
+}
+
+// renameFlags translates renameat2(2)'s flags. A whiteout, which overlayfs would make, is none that we know.
+func renameFlags(flags uint32) (fs.RenameFlags, error) {
+	switch flags {
+	case 0:
+		return 0, nil
+	case unix.RENAME_NOREPLACE:
+		return fs.RenameNoReplace, nil
+	case unix.RENAME_EXCHANGE:
+		return fs.RenameExchange, nil
+	}
+	return 0, fmt.Errorf("rename flags %#x: %w", flags, fs.ErrInvalid)
+}

@@ -1,0 +1,95 @@
+package fusefs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"dfs/fs"
+	"dfs/fs/vfs"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// request is one kernel request in flight, and the context of the calls that answer it. It ends with the request, or
+// early when the process that waits for it is being killed; an interrupt by a signal that the process survives changes
+// nothing, since no local filesystem answers EINTR to such a one (see DESIGN.md, Interrupts).
+type request struct {
+	context.Context
+	end context.CancelFunc
+
+	front     *front
+	op        Op
+	in        *fuse.InHeader // go-fuse's again when the request is done
+	pid       uint32
+	interrupt <-chan struct{} // closed by go-fuse at an INTERRUPT; used again for other requests later
+	start     time.Time
+	signalled bool // look has seen the interrupt
+}
+
+// do answers a request with what fn does, and counts it.
+func (f *front) do(op Op, interrupt <-chan struct{}, in *fuse.InHeader, fn func(r *request) error) fuse.Status {
+	r := &request{front: f, op: op, in: in, pid: in.Pid, interrupt: interrupt, start: time.Now()}
+	r.Context, r.end = context.WithCancel(context.Background())
+	defer r.end()
+	timer := time.AfterFunc(fatalPoll, r.look)
+	defer timer.Stop()
+	f.stats.begin(op)
+	failed := true // unless fn returns: it may panic
+	defer func() { f.stats.end(op, time.Since(r.start), failed) }()
+	err := fn(r)
+	failed = err != nil
+	return f.status(r, err)
+}
+
+// look ends the request's context when nobody waits for the answer any more, and looks again later otherwise. The kernel
+// sends one interrupt at the first signal and none for later ones, so one that did not kill says that one may come which
+// does. It may run once more after the request is done, which changes nothing then.
+func (r *request) look() {
+	if r.Err() != nil {
+		return
+	}
+	if r.abandoned() {
+		r.end()
+		return
+	}
+	time.AfterFunc(fatalPoll, r.look)
+}
+
+// abandoned reports whether the thread that waits for r is dying, or the whole mount is gone.
+func (r *request) abandoned() bool {
+	select {
+	case <-r.interrupt:
+	default:
+		return false
+	}
+	if dying(r.pid) || r.front.dev.dead() {
+		return true
+	}
+	if !r.signalled {
+		r.signalled = true
+		r.front.stats.survived.Add(1)
+	}
+	return false
+}
+
+// status is the answer to r, and leaves the cause in the log where an errno cannot tell it.
+func (f *front) status(r *request, err error) fuse.Status {
+	if err == nil {
+		return fuse.OK
+	}
+	errno := errnoOf(err)
+	if errno == syscall.EINTR {
+		f.stats.interrupts.Add(1)
+	}
+	if worthLogging(errno) {
+		f.errors.log(r, errno, err)
+	}
+	return fuse.Status(errno)
+}
+
+// caller is who asks.
+func (r *request) caller() vfs.Caller { return vfs.Caller{UID: r.in.Uid, GID: r.in.Gid} }
+
+// ino is the inode asked about.
+func (r *request) ino() fs.Ino { return fs.Ino(r.in.NodeId) }
