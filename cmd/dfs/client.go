@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	"dfs/cluster"
+	"dfs/cmd/internal/config"
+	"dfs/fs"
+	"dfs/raftmeta/metarpc"
+)
+
+// ask puts a question to the first node that answers.
+func (a *admin) ask(ctx context.Context, question func(context.Context, fs.Admin) error) (err error) {
+	addrs, err := cluster.ParseAddrs(a.Addr, cluster.PortRPC)
+	if err != nil {
+		return fmt.Errorf("%w: --addr: %v", config.ErrUsage, err)
+	}
+	dialer := cluster.NewDialer(cluster.DialerConfig{Insecure: a.Insecure})
+	defer func() { err = errors.Join(err, dialer.Close()) }()
+	client, err := metarpc.NewClient(metarpc.Config{
+		Peers:     addrs,
+		Dial:      func(addr string) (grpc.ClientConnInterface, error) { return dialer.DialGRPC(addr) },
+		OpTimeout: a.Timeout,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	return question(ctx, client)
+}

@@ -1,0 +1,26 @@
+package main
+
+const long = `dfs shows what a dfs cluster is doing. It asks the nodes named by --addr, one after the other, until
+one answers; any node will do, and it answers without a majority too, and says so.
+
+Every option can also come from the environment (--addr is DFS_ADDR) or from a YAML file given with
+--config ("addr: 10.0.0.1"); flags win over the environment, which wins over the file.`
+
+const examples = `  dfs status
+  dfs status --json --addr 10.0.0.1,10.0.0.2
+  dfs tx ls
+  dfs tx show 3.17
+  dfs lb simulate --policy weighted --nodes nodes.json`
+
+const txLong = `A flush transaction is how a mount's pending work becomes durable: the file data is staged on nodes
+first (prepared), then one entry of the replicated log decides about all of it (committed or aborted).
+
+A transaction stays prepared for moments only. One that stays longer has a coordinator, a mount, that
+is hung or gone: when its session expires the transaction is aborted and the staged data dropped.`
+
+const lbLong = `Prints what share of the blobs each node would get under a policy: to see what the weights do before
+the cluster does it. The file holds a JSON array of nodes; disk sizes are bytes, cpu and memory are used
+shares from 0 to 1:
+
+    [{"id": "a", "zone": "r1", "disk_total": 1000000000, "disk_free": 900000000,
+      "cpu": 0.1, "memory": 0.3, "in_flight": 2, "latency_ms": 1.5}, …]`

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"dfs/cmd/internal/cli"
+	"dfs/fs"
+)
+
+func (a *admin) statusCommand() *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the cluster on one screen: quorum, nodes, mounts, blobs",
+		Long: "Shows the cluster as one node sees it, that node's name in the first line. Without a majority the answer is\n" +
+			"what the node knows from before; the first line then says NO QUORUM.",
+		Args: cli.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.ask(cmd.Context(), func(ctx context.Context, node fs.Admin) error {
+				s, err := node.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return writeJSON(cmd.OutOrStdout(), s)
+				}
+				return writeStatus(cmd.OutOrStdout(), s)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON for programs")
+	return cmd
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// writeStatus prints s for people.
+func writeStatus(w io.Writer, s *fs.Status) error {
+	out := &strings.Builder{}
+	writeHead(out, s)
+	fmt.Fprintln(out)
+	writeNodes(out, s)
+	writeSessions(out, s.Sessions)
+	writeBlobs(out, s)
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func writeHead(out *strings.Builder, s *fs.Status) {
+	if s.Cluster == "" {
+		fmt.Fprintf(out, "node %s belongs to no cluster yet\n", s.Node)
+		return
+	}
+	quorum := "quorum ok"
+	if !s.Quorum {
+		quorum = "NO QUORUM: nothing can be changed, and what follows may be out of date"
+	}
+	leader := string(s.Leader)
+	if leader == "" {
+		leader = "none"
+	}
+	fmt.Fprintf(out, "cluster %s   %s   leader %s (term %d)   seen by %s\n", s.Cluster, quorum, leader, s.Term, s.Node)
+}
+
+func writeNodes(out *strings.Builder, s *fs.Status) {
+	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "NODE\tADDRESS\tZONE\tROLE\tSTATE\tAPPLIED\tFREE\tOF\tCPU\tMEM\tIN FLIGHT\tVERSION")
+	for _, n := range s.Nodes {
+		applied := "?"
+		if n.Applied > 0 {
+			applied = fmt.Sprint(n.Applied)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f%%\t%.0f%%\t%d\t%s\n", n.ID, n.Addr, dash(n.Zone), role(s, &n),
+			nodeState(&n), applied, humanize.IBytes(n.Load.DiskFreeBytes), humanize.IBytes(n.Load.DiskTotalBytes),
+			100*n.Load.CPU, 100*n.Load.Memory, n.Load.InFlight, dash(n.Version))
+	}
+	_ = t.Flush() // a strings.Builder does not fail
+}
+
+func role(s *fs.Status, n *fs.NodeStatus) string {
+	switch {
+	case !n.Member:
+		return "no member"
+	case n.ID == s.Leader:
+		return "leader"
+	case n.Voter:
+		return "voter"
+	}
+	return "learner"
+}
+
+func nodeState(n *fs.NodeStatus) string {
+	if n.Load.ReadOnly {
+		return n.State.String() + ", full"
+	}
+	return n.State.String()
+}
+
+func writeSessions(out *strings.Builder, sessions []fs.SessionStatus) {
+	if len(sessions) == 0 {
+		return
+	}
+	fmt.Fprintln(out)
+	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "MOUNT\tON\tSESSION\tSINCE\tOPEN FILES\tHEARD OF")
+	for _, m := range sessions {
+		fmt.Fprintf(t, "%s\t%s, pid %d\t%d\t%s\t%d\t%.1fs ago\n", m.Mount.Path, m.Mount.Host, m.Mount.PID, m.ID,
+			m.Mount.Opened.Std().Format("2006-01-02 15:04:05"), m.Pins, float64(m.IdleMillis)/1000)
+	}
+	_ = t.Flush() // a strings.Builder does not fail
+}
+
+func writeBlobs(out *strings.Builder, s *fs.Status) {
+	b := s.Blobs
+	fmt.Fprintf(out, "\n%s inodes; %s blobs of %s, %s of it in files; %d replicas, at least %d\n", humanize.Comma(int64(s.Inodes)),
+		humanize.Comma(int64(b.Count)), humanize.IBytes(b.Bytes), humanize.IBytes(b.LiveBytes), s.Replicas, s.MinReplicas)
+	fmt.Fprintf(out, "%d blobs lack replicas; %d are garbage that waits for deletion; log applied to %d of %d\n",
+		b.UnderReplicated, b.Garbage, s.Applied, s.Commit)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

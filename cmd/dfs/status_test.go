@@ -1,0 +1,124 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"dfs/fs"
+)
+
+func sample() *fs.Status {
+	return &fs.Status{
+		Cluster: "c1", Node: "a", Leader: "b", Term: 3, Quorum: true, Applied: 10, Commit: 12, Inodes: 1234,
+		Replicas: 3, MinReplicas: 2,
+		Nodes: []fs.NodeStatus{
+			{NodeInfo: fs.NodeInfo{ID: "a", Addr: "h:1", Zone: "r1", State: fs.NodeAlive, Load: fs.Load{DiskTotalBytes: 2 << 30, DiskFreeBytes: 1 << 30, CPU: 0.256}}, Voter: true, Member: true, Applied: 10, Version: "v1"},
+			{NodeInfo: fs.NodeInfo{ID: "b", Addr: "h:2", State: fs.NodeAlive, Load: fs.Load{ReadOnly: true}}, Voter: true, Member: true, Applied: 12},
+			{NodeInfo: fs.NodeInfo{ID: "c", Addr: "h:3", State: fs.NodeDead}, Member: true},
+			{NodeInfo: fs.NodeInfo{ID: "d", Addr: "h:4", State: fs.NodeAlive}},
+		},
+		Sessions: []fs.SessionStatus{{Session: fs.Session{ID: 7}, Mount: fs.Mount{Host: "m", PID: 42, Path: "/mnt/x"}, Pins: 2, IdleMillis: 1500}},
+		Blobs:    fs.BlobsStatus{Count: 4, Bytes: 8 << 20, LiveBytes: 6 << 20, UnderReplicated: 1, Garbage: 2},
+	}
+}
+
+func render(t *testing.T, s *fs.Status) string {
+	t.Helper()
+	out := &strings.Builder{}
+	if err := writeStatus(out, s); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// line returns the line of a status that starts with a word.
+func line(t *testing.T, status, first string) string {
+	t.Helper()
+	for l := range strings.Lines(status) {
+		if f := strings.Fields(l); len(f) > 0 && f[0] == first {
+			return l
+		}
+	}
+	t.Fatalf("no line starts with %q:\n%s", first, status)
+	return ""
+}
+
+func TestStatus_IsOneScreenThatSaysEverything(t *testing.T) {
+	got := render(t, sample())
+	for first, wants := range map[string][]string{
+		"cluster": {"c1", "quorum ok", "leader b (term 3)", "seen by a"},
+		"a":       {"h:1", "r1", "voter", "alive", "10", "1.0 GiB", "2.0 GiB", "26%", "v1"},
+		"b":       {"leader", "alive, full"},
+		"c":       {"learner", "dead", "?"},
+		"d":       {"no member"},
+		"/mnt/x":  {"m, pid 42", "7", "2", "1.5s ago"},
+		"1,234":   {"4 blobs of 8.0 MiB, 6.0 MiB of it in files", "3 replicas, at least 2"},
+		"1":       {"lack replicas", "2 are garbage", "10 of 12"},
+	} {
+		l := line(t, got, first)
+		for _, want := range wants {
+			if !strings.Contains(l, want) {
+				t.Errorf("the line of %s does not say %q: %s", first, want, l)
+			}
+		}
+	}
+	for l := range strings.Lines(got) {
+		if n := len([]rune(l)); n > 160 {
+			t.Errorf("a line of %d characters: %s", n, l)
+		}
+	}
+	if n := strings.Count(got, "\n"); n > 24 {
+		t.Errorf("%d lines do not fit on a screen", n)
+	}
+}
+
+func TestStatusWithoutQuorum_SaysSoFirst(t *testing.T) {
+	s := sample()
+	s.Quorum, s.Leader = false, ""
+	if l := line(t, render(t, s), "cluster"); !strings.Contains(l, "NO QUORUM") || !strings.Contains(l, "leader none") {
+		t.Error(l)
+	}
+}
+
+func TestStatusWithoutCluster_SaysSo(t *testing.T) {
+	if got := render(t, &fs.Status{Node: "a"}); !strings.Contains(got, "node a belongs to no cluster yet") {
+		t.Error(got)
+	}
+}
+
+func TestTransactions_AreShown(t *testing.T) {
+	tx := fs.TxStatus{ID: fs.TxID{Session: 3, Seq: 17}, State: fs.TxDecided, Index: 99, Ops: []string{"create 1/foo → 17"},
+		Blobs: []fs.BlobInfo{{ID: fs.BlobID{Session: 3, Counter: 5}, Length: 4096, Sum: 0xabcd, Replicas: []fs.NodeID{"a", "b"}}}, Staged: []fs.NodeID{"b"}}
+	refused := fs.TxStatus{ID: fs.TxID{Session: 3, Seq: 18}, State: fs.TxDecided, Err: fs.CodeExist}
+	out := &strings.Builder{}
+	if err := writeTxList(out, []fs.TxStatus{tx, refused}); err != nil {
+		t.Fatal(err)
+	}
+	if l := line(t, out.String(), "3.17"); !strings.Contains(l, "committed") || !strings.Contains(l, "create 1/foo → 17") || !strings.Contains(l, "99") {
+		t.Error(l)
+	}
+	if l := line(t, out.String(), "3.18"); !strings.Contains(l, "refused (file exists)") {
+		t.Error(l)
+	}
+	out.Reset()
+	if err := writeTx(out, &tx); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"transaction 3.17: committed", "create 1/foo → 17", "3-5, 4.0 KiB, checksum 0000abcd, on a,b", "still staged on b"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing:\n%s", want, out)
+		}
+	}
+}
+
+func TestMountCall_IsToldFromASubcommand(t *testing.T) {
+	root := command(nil)
+	for args, want := range map[string]bool{
+		"a,b /mnt/x": true, "a,b /mnt/x -o ro": true, "status": false, "status /x": false, "tx ls": false,
+		"--addr /x": false, "help /x": false, "a,b relative": false, "lb /x": false,
+	} {
+		if got := isMountCall(root, strings.Fields(args)); got != want {
+			t.Errorf("%q: %v", args, got)
+		}
+	}
+}

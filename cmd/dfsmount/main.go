@@ -1,0 +1,110 @@
+// Command dfsmount mounts the filesystem of a dfs cluster.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dfs/cluster"
+	"dfs/cmd/internal/cli"
+	"dfs/cmd/internal/config"
+	"dfs/cmd/internal/version"
+)
+
+func main() {
+	os.Exit(cli.Main(command(os.Args[1:], os.Environ()), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// mounter is one invocation.
+type mounter struct {
+	config.Mount
+	fuse  fuseOptions
+	ready ready
+	args  []string
+	env   []string
+}
+
+func command(args, env []string) *cobra.Command { return newCommand(&mounter{args: args, env: env}) }
+
+func newCommand(m *mounter) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "dfsmount [NODES] DIRECTORY [flags]",
+		Short:   "Mount the filesystem of a dfs cluster",
+		Long:    long,
+		Example: examples,
+		Version: version.String(),
+		Args:    cli.Args(cobra.RangeArgs(1, 2)),
+		RunE:    m.run,
+	}
+	m.Register(cmd.Flags())
+	cmd.Flags().IntVar(&m.ready.fd, readyFlag, 0, "")
+	m.acceptMountHelperFlags(cmd)
+	for _, hidden := range []string{readyFlag, "no-mtab", "sloppy", "verbose", "type"} {
+		cmd.Flags().Lookup(hidden).Hidden = true
+	}
+	return cmd
+}
+
+// acceptMountHelperFlags declares what mount(8) gives to the helper of a filesystem type, and what means nothing here.
+func (m *mounter) acceptMountHelperFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolP("no-mtab", "n", false, "")
+	cmd.Flags().BoolP("sloppy", "s", false, "")
+	cmd.Flags().Bool("verbose", false, "")
+	cmd.Flags().StringP("type", "t", "", "")
+}
+
+func (m *mounter) run(cmd *cobra.Command, args []string) error {
+	if err := m.configure(cmd, args); err != nil {
+		return err
+	}
+	if !m.Foreground && m.ready.fd == 0 {
+		return m.background(cmd.Context())
+	}
+	err := m.serve(cmd.Context(), m.Log.New(cmd.ErrOrStderr()))
+	m.ready.report(err)
+	return err
+}
+
+func (m *mounter) configure(cmd *cobra.Command, args []string) (err error) {
+	if m.Dir, err = filepath.Abs(args[len(args)-1]); err != nil {
+		return fmt.Errorf("mount point: %w", err)
+	}
+	if len(args) == 2 {
+		m.Hosts = args[0]
+	}
+	if m.fuse, err = parseOptions(m.Options, cmd.Flags()); err != nil {
+		return err
+	}
+	if err := config.Load(cmd.Flags(), m.env); err != nil {
+		return err
+	}
+	if _, err := cluster.ParseAddrs(m.Hosts, cluster.PortRPC); err != nil {
+		return fmt.Errorf("%w: %v", config.ErrUsage, err)
+	}
+	return m.Validate()
+}
+
+// background starts the process that will serve the mount, and returns when the mount answers or has failed.
+func (m *mounter) background(ctx context.Context) error {
+	logFile := m.LogFile
+	if logFile == "" {
+		var err error
+		if logFile, err = defaultLogFile(m.Dir); err != nil {
+			return err
+		}
+	}
+	// On top of the time for reaching the cluster: for what may hang elsewhere, such as a dead mount being replaced.
+	const slack = 20 * time.Second
+	if err := detach(ctx, m.args, logFile, m.ConnectTimeout+slack); err != nil {
+		return err
+	}
+	if _, err := os.Stat(m.Dir); err != nil {
+		return fmt.Errorf("mounted, but it does not answer: %w", err)
+	}
+	return nil
+}

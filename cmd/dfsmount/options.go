@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"dfs/cmd/internal/config"
+)
+
+// fuseOptions is what mount options in the manner of fstab mean to the kernel.
+type fuseOptions struct {
+	readOnly           bool
+	allowOther         bool
+	defaultPermissions bool
+	suid               bool // off unless said: a file's owner is whoever some mount says
+	dev                bool // likewise
+	noExec             bool
+}
+
+// ignored are options that are addressed to mount(8), systemd or the boot scripts, or that are true of dfs anyway.
+var ignored = []string{"defaults", "rw", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "group",
+	"owner", "async", "atime", "noatime", "relatime", "norelatime", "nodiratime", "lazytime",
+	"nolazytime", "diratime", "strictatime", "nostrictatime", "iversion", "noiversion", "loud", "silent"}
+
+// parseOptions reads the -o options. What is neither a mount option nor ignored must be the name of a flag, so that a
+// line of fstab can say everything that a command line can: -o insecure,read-policy=p2c.
+func parseOptions(list []string, flags *pflag.FlagSet) (fuseOptions, error) {
+	o := fuseOptions{defaultPermissions: true}
+	for _, item := range list {
+		name, value, hasValue := strings.Cut(strings.TrimSpace(item), "=")
+		if name == "" || slices.Contains(ignored, name) || strings.HasPrefix(name, "x-") || name == "comment" {
+			continue
+		}
+		if o.set(name) {
+			continue
+		}
+		if err := setFlag(flags, strings.ReplaceAll(name, "_", "-"), value, hasValue); err != nil {
+			return o, fmt.Errorf("%w: mount option %q: %v", config.ErrUsage, item, err)
+		}
+	}
+	return o, nil
+}
+
+func (o *fuseOptions) set(name string) bool {
+	switch name {
+	case "ro":
+		o.readOnly = true
+	case "allow_other":
+		o.allowOther = true
+	case "default_permissions":
+		o.defaultPermissions = true
+	case "no_default_permissions":
+		o.defaultPermissions = false
+	case "suid", "nosuid":
+		o.suid = name == "suid"
+	case "dev", "nodev":
+		o.dev = name == "dev"
+	case "exec", "noexec":
+		o.noExec = name == "noexec"
+	default:
+		return false
+	}
+	return true
+}
+
+func setFlag(flags *pflag.FlagSet, name, value string, hasValue bool) error {
+	f := flags.Lookup(name)
+	if f == nil || f.Hidden || name == "options" || name == "config" {
+		return fmt.Errorf("unknown; see dfsmount --help")
+	}
+	if f.Changed {
+		return nil // the command line is stronger
+	}
+	if !hasValue {
+		if f.NoOptDefVal == "" {
+			return fmt.Errorf("needs a value")
+		}
+		value = f.NoOptDefVal
+	}
+	return flags.Set(name, value)
+}

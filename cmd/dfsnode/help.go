@@ -1,0 +1,41 @@
+package main
+
+const long = `dfsnode runs one node of a dfs cluster: it stores replicas of file data, takes part in Raft, which
+holds the metadata, and gossips with the other nodes about who is alive and how loaded.
+
+Without flags it is a complete cluster of one node on loopback, which can grow: further nodes join it
+with --join. Started again with the same --dir it resumes where it stopped, whatever way it stopped.
+
+Three machines that form a new cluster together are started with the same command line on each:
+
+    dfsnode --insecure --bootstrap-expect 3 --join a,b,c
+
+They may be started in any order, and the line may stay the same for ever: a node that already belongs
+to a cluster does not form another one. Traffic is not yet encrypted, so anything beyond loopback has
+to be allowed with --insecure: use it on a network that you trust.
+
+Ports: 7400 RPC and Raft (TCP), 7401 gossip (TCP and UDP), 7480 HTTP, 7490 metrics (TCP).
+
+Every option can also come from the environment (--bootstrap-expect is DFS_BOOTSTRAP_EXPECT) or from
+a YAML file given with --config ("bootstrap-expect: 3"); flags win over the environment, which wins
+over the file. Unknown names are errors.
+
+SIGTERM and SIGINT stop the node cleanly: it leaves gossip and hands over leadership. Killing it loses
+nothing that was acknowledged. The exit code is 0 after a clean stop, 1 after a failure and 2 after
+wrong usage.
+
+For tests: DFS_FAILPOINTS="STEP=ACTION[@N],…" kills (kill), fails (error) or delays (sleep:100ms) the
+process at a named step of a protocol, at its N-th time.`
+
+const examples = `  # one node on this machine, data under /var/lib/dfs; then: dfsmount /mnt/x
+  dfsnode
+
+  # a second node on the same machine joins the first
+  dfsnode --dir /srv/dfs2 --listen 127.0.0.1:7410 --gossip 127.0.0.1:7411 \
+      --http 127.0.0.1:7482 --metrics 127.0.0.1:7491 --join 127.0.0.1
+
+  # three machines, the same line on each
+  dfsnode --insecure --bootstrap-expect 3 --join 10.0.0.1,10.0.0.2,10.0.0.3
+
+  # a further node, in rack r2, that leaves 100 GiB of its disk to others
+  dfsnode --insecure --join 10.0.0.1 --zone r2 --reserve 100GiB`

@@ -1,0 +1,65 @@
+// Command dfsnode is one machine of a dfs cluster: it keeps blobs, votes in or learns from Raft, and serves mounts.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"dfs/cmd/dfsnode/node"
+	"dfs/cmd/internal/cli"
+	"dfs/cmd/internal/config"
+	"dfs/cmd/internal/pidfile"
+	"dfs/cmd/internal/version"
+)
+
+func main() {
+	os.Exit(cli.Main(command(os.Environ()), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func command(env []string) *cobra.Command {
+	options := &config.Node{}
+	cmd := &cobra.Command{
+		Use:     "dfsnode [flags]",
+		Short:   "Run one node of a dfs cluster",
+		Long:    long,
+		Example: examples,
+		Version: version.String(),
+		Args:    cli.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := config.Load(cmd.Flags(), env); err != nil {
+				return err
+			}
+			if err := options.Validate(); err != nil {
+				return err
+			}
+			return run(cmd, options, env)
+		},
+	}
+	options.Register(cmd.Flags())
+	return cmd
+}
+
+func run(cmd *cobra.Command, options *config.Node, env []string) (err error) {
+	faults, err := config.Failpoints(env)
+	if err != nil {
+		return err
+	}
+	log := options.Log.New(cmd.ErrOrStderr())
+	n, err := node.Open(cmd.Context(), *options, node.Deps{Version: version.String(), Faults: faults, Logger: log})
+	if err != nil {
+		return err
+	}
+	// The file goes last: until then there is a process to wait for.
+	defer func() { err = errors.Join(err, n.Close(), pidfile.Remove(options.PIDFile)) }()
+	if err := pidfile.Write(options.PIDFile); err != nil {
+		return err
+	}
+	if err := n.Run(cmd.Context()); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	log.Info("stopping on a signal")
+	return nil
+}

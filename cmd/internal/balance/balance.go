@@ -1,0 +1,81 @@
+// Package balance fits a placement policy to the replica set, and keeps the news of the nodes that both go by.
+package balance
+
+import (
+	"sync"
+
+	"dfs/cluster/placement"
+	"dfs/fs"
+)
+
+// Balancer is a write policy and a read policy over one view of the nodes. Its methods may be called from any goroutine;
+// together they make a replica.Observer and two replica.Order.
+type Balancer struct {
+	write, read *placement.Picker
+	zone        string // of this machine; empty: none
+
+	mu    sync.Mutex
+	nodes []fs.NodeInfo
+}
+
+// New makes a Balancer for two policies by name; seed is the source of chance.
+func New(write, read, zone string, seed uint64) (*Balancer, error) {
+	w, err := placement.Parse(write)
+	if err != nil {
+		return nil, err
+	}
+	r, err := placement.Parse(read)
+	if err != nil {
+		return nil, err
+	}
+	return &Balancer{write: placement.NewPicker(w, seed), read: placement.NewPicker(r, seed+1), zone: zone}, nil
+}
+
+// Update takes news of all nodes.
+func (b *Balancer) Update(nodes []fs.NodeInfo) {
+	b.write.Update(nodes)
+	b.read.Update(nodes)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.nodes = nodes
+}
+
+// Nodes is the last news.
+func (b *Balancer) Nodes() []fs.NodeInfo {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.nodes
+}
+
+// WriteOrder orders nodes for new replicas. When none will do it leaves the choice to the replica set, whose attempts
+// then find out why.
+func (b *Balancer) WriteOrder(nodes []fs.NodeInfo) []fs.NodeInfo {
+	picked, err := b.write.Write(nodes, nil, len(nodes))
+	if err != nil {
+		return nil
+	}
+	return picked
+}
+
+// ReadOrder orders the nodes that have a replica; those in our own zone come first.
+func (b *Balancer) ReadOrder(nodes []fs.NodeInfo) []fs.NodeInfo {
+	ordered := b.read.Read(nodes)
+	if b.zone == "" {
+		return ordered
+	}
+	near, far := make([]fs.NodeInfo, 0, len(ordered)), []fs.NodeInfo(nil)
+	for _, n := range ordered {
+		if n.Zone == b.zone && (n.State == fs.NodeAlive || n.State == fs.NodeUnknown) {
+			near = append(near, n)
+		} else {
+			far = append(far, n)
+		}
+	}
+	return append(near, far...)
+}
+
+// Begin implements replica.Observer.
+func (b *Balancer) Begin(node fs.NodeID) (end func(error)) {
+	endWrite, endRead := b.write.Begin(node), b.read.Begin(node)
+	return func(err error) { endWrite(err); endRead(err) }
+}

@@ -1,0 +1,58 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/pflag"
+)
+
+// Log is how a command logs.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Format string // text, json
+}
+
+func (l *Log) register(flags *pflag.FlagSet) {
+	flags.StringVar(&l.Level, "log-level", "info", "what to log: debug, info, warn or error")
+	flags.StringVar(&l.Format, "log-format", "text", "how to log: text (key=value) or json")
+}
+
+// Validate checks the words.
+func (l *Log) Validate() error {
+	if _, err := l.level(); err != nil {
+		return err
+	}
+	if l.Format != "text" && l.Format != "json" {
+		return fmt.Errorf("%w: --log-format %q: want text or json", ErrUsage, l.Format)
+	}
+	return nil
+}
+
+// New makes the logger; l must be valid.
+func (l *Log) New(w io.Writer) *slog.Logger {
+	level, err := l.level()
+	if err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func (l *Log) level() (slog.Level, error) {
+	switch l.Level {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("%w: --log-level %q: want debug, info, warn or error", ErrUsage, l.Level)
+}

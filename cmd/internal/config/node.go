@@ -1,0 +1,116 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Node is what dfsnode can be told.
+type Node struct {
+	File string // --config
+
+	Name      string
+	Dir       string
+	Listen    string
+	Gossip    string
+	HTTP      string
+	Metrics   string
+	Advertise string
+	PIDFile   string
+
+	Join            string
+	BootstrapExpect int
+	Zone            string
+	Voters          int
+	Replicas        int
+	MinReplicas     int // 0: a majority of what the cluster starts with
+	SessionTimeout  time.Duration
+	GarbageGrace    time.Duration
+	SweepInterval   time.Duration
+
+	Reserve   Bytes // 0: the store's own default
+	MaxBytes  Bytes // 0: the whole disk
+	Placement string
+	Insecure  bool
+
+	Log Log
+}
+
+// Register declares the flags of n.
+func (n *Node) Register(flags *pflag.FlagSet) {
+	flags.StringVar(&n.File, "config", "", "YAML file of options, one \"option: value\" a line")
+	flags.StringVar(&n.Name, "name", "", "this node's name for life (default: host name and a random part, chosen with the directory)")
+	flags.StringVar(&n.Dir, "dir", defaultDir(), "where this node keeps its metadata and blobs")
+	flags.StringVar(&n.Listen, "listen", "", "address of RPC and Raft (default 127.0.0.1:7400, or the interface that leads to --join)")
+	flags.StringVar(&n.Gossip, "gossip", "", "address of gossip, TCP and UDP (default: the host of --listen, port 7401)")
+	flags.StringVar(&n.HTTP, "http", "", "address of /livez, /readyz and /v1/status (default: the host of --listen, port 7480; \"off\")")
+	flags.StringVar(&n.Metrics, "metrics", "", "address of Prometheus /metrics (default: the host of --listen, port 7490; \"off\")")
+	flags.StringVar(&n.Advertise, "advertise", "", "host under which others reach this node (default: that of --listen)")
+	flags.StringVar(&n.PIDFile, "pid-file", "", "write the process id here, and remove it at exit")
+	flags.StringVar(&n.Join, "join", "", "gossip addresses of nodes to join, comma-separated; default port 7401")
+	flags.IntVar(&n.BootstrapExpect, "bootstrap-expect", 0, "form a new cluster as soon as this many new nodes see each other (default 1 without --join)")
+	flags.StringVar(&n.Zone, "zone", "", "failure domain, such as a rack: replicas are spread over zones")
+	flags.IntVar(&n.Voters, "voters", 3, "how many nodes vote in Raft: 1, 3 or 5; the others learn")
+	flags.IntVar(&n.Replicas, "replicas", 3, "copies of every blob; counts when the cluster is formed")
+	flags.IntVar(&n.MinReplicas, "min-replicas", 0, "copies on disk before fsync returns; counts when the cluster is formed (default: a majority of --replicas, no more than --bootstrap-expect)")
+	flags.DurationVar(&n.SessionTimeout, "session-timeout", 10*time.Second, "a mount not heard of for so long is fenced; counts when the cluster is formed")
+	flags.DurationVar(&n.GarbageGrace, "garbage-grace", 30*time.Second, "how long the bytes of removed files are kept for readers that are still at them")
+	flags.DurationVar(&n.SweepInterval, "sweep-interval", 30*time.Second, "how often this node looks for staged data whose transaction is over")
+	flags.Var(&n.Reserve, "reserve", "disk space that blobs never take (default: 5% of the disk, at least 1GiB where it is large enough)")
+	flags.Var(&n.MaxBytes, "max-bytes", "space that blobs may take at most (default: the disk)")
+	flags.StringVar(&n.Placement, "placement", "weighted", "who gets the copies that repair makes: random, round-robin, weighted or p2c")
+	flags.BoolVar(&n.Insecure, "insecure", false, "allow unencrypted, unauthenticated traffic beyond loopback")
+	n.Log.register(flags)
+}
+
+// defaultDir is the system's place for root and the user's for others.
+func defaultDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/dfs"
+	}
+	if d := os.Getenv("XDG_DATA_HOME"); d != "" {
+		return filepath.Join(d, "dfs")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "share", "dfs")
+	}
+	return "dfs-data"
+}
+
+// Validate checks what can be checked without touching the machine, and fills in the defaults that depend on others.
+func (n *Node) Validate() error {
+	if n.BootstrapExpect == 0 && n.Join == "" {
+		n.BootstrapExpect = 1
+	}
+	switch {
+	case n.Dir == "":
+		return fmt.Errorf("%w: --dir must not be empty", ErrUsage)
+	case n.BootstrapExpect < 0 || n.BootstrapExpect > 9:
+		return fmt.Errorf("%w: --bootstrap-expect %d: want 1 to 9 (further nodes join later), or 0 to join only", ErrUsage, n.BootstrapExpect)
+	case n.BootstrapExpect > 1 && n.Join == "":
+		return fmt.Errorf("%w: --bootstrap-expect %d needs --join with the addresses of the others", ErrUsage, n.BootstrapExpect)
+	case n.Voters != 1 && n.Voters != 3 && n.Voters != 5:
+		return fmt.Errorf("%w: --voters %d: want 1, 3 or 5", ErrUsage, n.Voters)
+	case n.Replicas < 1 || n.Replicas > 9:
+		return fmt.Errorf("%w: --replicas %d: want 1 to 9", ErrUsage, n.Replicas)
+	case n.MinReplicas < 0 || n.MinReplicas > n.Replicas:
+		return fmt.Errorf("%w: --min-replicas %d: want 1 to --replicas (%d)", ErrUsage, n.MinReplicas, n.Replicas)
+	case n.SessionTimeout < time.Second || n.SessionTimeout > time.Hour:
+		return fmt.Errorf("%w: --session-timeout %s: want 1s to 1h", ErrUsage, n.SessionTimeout)
+	case n.GarbageGrace < 0 || n.GarbageGrace > 24*time.Hour:
+		return fmt.Errorf("%w: --garbage-grace %s: want 0s to 24h", ErrUsage, n.GarbageGrace)
+	case n.SweepInterval < 100*time.Millisecond || n.SweepInterval > time.Hour:
+		return fmt.Errorf("%w: --sweep-interval %s: want 100ms to 1h", ErrUsage, n.SweepInterval)
+	}
+	if n.MinReplicas == 0 {
+		n.MinReplicas = max(1, min(n.Replicas/2+1, n.BootstrapExpect))
+	}
+	if err := policy("--placement", n.Placement); err != nil {
+		return err
+	}
+	return n.Log.Validate()
+}
