@@ -150,7 +150,8 @@ func (n *Node) View(fn func(v state.View, index, term uint64) error) error {
 // AppliedNotify returns the Raft index that this node has applied, and a channel that is closed when it rises.
 func (n *Node) AppliedNotify() (uint64, <-chan struct{}) { return n.progress.now() }
 
-// Fenced reports whether the local state knows that a session's epoch is over.
+// Fenced reports whether the local state knows that a session's epoch is over. A state that cannot be read fences nobody:
+// the decision will be refused anyway.
 func (n *Node) Fenced(epoch fs.Epoch, id fs.SessionID) bool {
 	fenced := false
 	err := n.local(func(s *snapshot) error {

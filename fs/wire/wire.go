@@ -2,8 +2,9 @@
 // fields to a buffer or fills them from one, so that what is written and what is read cannot drift apart.
 //
 // Integers are varints, strings and byte slices carry their length. A decoding Coder never reads beyond its input and
-// never allocates more than the input is long; the first fault sticks in Err and makes all later fields zero. The
-// encoding of a value is unique only if the same version wrote it: versions belong to the formats built on top.
+// allocates in proportion to it at most (a slice begins with room for 1,024 items); the first fault sticks in Err and makes
+// all later fields zero. The encoding of a value is unique only if the same version wrote it: versions belong to the
+// formats built on top.
 package wire
 
 import (

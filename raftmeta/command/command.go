@@ -59,7 +59,7 @@ type Reap struct {
 // Forget removes garbage blobs from the blob table after their replicas are gone from every node.
 type Forget struct{ Blobs []fs.BlobID }
 
-// SetReplicas changes where a blob lies: Add are nodes that now hold a synced, live copy, Remove those that no longer
+// SetReplicas changes where a blob lies: Add are nodes that now hold a synced copy, Remove those that no longer
 // count. It never removes the last replica.
 type SetReplicas struct {
 	Blob   fs.BlobID

@@ -17,7 +17,6 @@ import (
 	"dfs/fs"
 	"dfs/raftmeta"
 	"dfs/raftmeta/metarpc"
-	"dfs/raftmeta/state"
 )
 
 func (n *Node) openTransport(ctx context.Context) (err error) {
@@ -43,23 +42,11 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 	return nil
 }
 
-// fenced reports whether an epoch is known to be over: the local state is past the entry that opened it, and has no such
-// session. It is asked by the store's writer, which has nothing to write before we serve, and so not before meta is
-// there. A state that cannot be read fences nobody: the decision will be refused anyway.
+// fenced reports whether the local state knows an epoch to be over. It is asked by the store's writer, which has nothing
+// to write before we serve, and so not before meta is there.
 func (n *Node) fenced(epoch fs.Epoch, session fs.SessionID) bool {
-	if replica.IsReserved(session) { // the keeper's own copies, which belong to no session
-		return false
-	}
-	over := false
-	err := n.meta.Local(func(v state.View, index uint64) error {
-		if uint64(epoch) > index {
-			return nil
-		}
-		r, found, err := v.Session(session)
-		over = err == nil && (!found || r.Epoch != epoch)
-		return err
-	})
-	return err == nil && over
+	// The keeper's own copies belong to no session.
+	return !replica.IsReserved(session) && n.meta.Fenced(epoch, session)
 }
 
 func (n *Node) openMeta(context.Context) (err error) {

@@ -47,7 +47,7 @@ func (m *Mount) Register(flags *pflag.FlagSet) {
 	flags.Var(&m.DirtyMax, "dirty-max", "file data held in memory, not yet flushed, at most")
 	flags.DurationVar(&m.FlushAge, "flush-age", time.Second, "file data is flushed when it is this old")
 	flags.DurationVar(&m.ConnectTimeout, "connect-timeout", 10*time.Second, "give up mounting when no cluster answers for so long")
-	flags.DurationVar(&m.OpTimeout, "op-timeout", 30*time.Second, "a system call fails with EIO when the cluster does not answer for so long")
+	flags.DurationVar(&m.OpTimeout, "op-timeout", 30*time.Second, "a system call fails (\"No route to host\") when the cluster does not answer for so long")
 	flags.BoolVar(&m.Insecure, "insecure", false, "allow unencrypted, unauthenticated traffic beyond loopback")
 	flags.BoolVar(&m.Debug, "debug-fuse", false, "log every FUSE request")
 	m.Log.register(flags)
