@@ -3,6 +3,7 @@ package localmeta
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"dfs/fs"
 	"dfs/raftmeta/command"
@@ -11,12 +12,15 @@ import (
 
 // Config is what the cluster is formed with. Zero fields take the defaults.
 type Config struct {
-	Replicas      int           // 1
-	MinReplicas   int           // 1
-	InlineMax     int           // fs.InlineMax, bytes
-	TimeoutMillis int64         // of sessions, 10,000
-	Nodes         []fs.NodeInfo // told to every mount in its first notice
-	Space         fs.Statfs     // what Statfs answers; Inodes is counted
+	Replicas      int   // 1
+	MinReplicas   int   // 1
+	InlineMax     int   // fs.InlineMax, bytes
+	TimeoutMillis int64 // of sessions, 10,000
+	// ReapDelay is how long an orphan is left alone. The leader's is some seconds, so that whoever has looked up a name a
+	// moment before it was taken away can still open the inode, as on a local disk; 0 frees it at once.
+	ReapDelay time.Duration
+	Nodes     []fs.NodeInfo // told to every mount in its first notice
+	Space     fs.Statfs     // what Statfs answers; Inodes is counted
 }
 
 // Cluster is the replicated metadata, unreplicated. Its methods may be called from any goroutine.
@@ -151,6 +155,6 @@ func (c *Cluster) leave(id fs.SessionID, why error) {
 	delete(c.pins, id)
 	delete(c.awaiting, id)
 	for ino := range pins {
-		c.reap(ino)
+		c.reapSoon(ino)
 	}
 }

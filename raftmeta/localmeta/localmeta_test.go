@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"dfs/fs"
 	"dfs/raftmeta/state"
@@ -100,6 +102,27 @@ func TestPinnedOrphan_IsReapedWithItsLastPin(t *testing.T) {
 	if err := c.Check(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Who has looked up a name just before it was taken away can still open the inode.
+func TestOrphan_CanBePinnedWithinTheReapDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Config{ReapDelay: 2 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := newClient(t, c, nil)
+		kept, free := a.create("kept"), a.create("free")
+		a.must(&fs.Unlink{Parent: fs.RootIno, Name: "kept", Time: 2}, &fs.Unlink{Parent: fs.RootIno, Name: "free", Time: 2})
+		time.Sleep(time.Second)
+		if _, err := a.Pin(context.Background(), a.s, kept); err != nil {
+			t.Error("reaped before its time:", err)
+		}
+		time.Sleep(2 * time.Second)
+		if !exists(t, c, kept) || exists(t, c, free) {
+			t.Errorf("pinned: still there %v; not pinned: still there %v", exists(t, c, kept), exists(t, c, free))
+		}
+	})
 }
 
 func TestFailover_ReapsNothingUntilAllHaveAttached(t *testing.T) {

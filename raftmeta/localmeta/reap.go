@@ -1,6 +1,8 @@
 package localmeta
 
 import (
+	"time"
+
 	"dfs/fs"
 	"dfs/raftmeta/command"
 	"dfs/raftmeta/state"
@@ -26,11 +28,24 @@ func (c *Cluster) reapAfter(tx *fs.Tx, r *fs.TxResult) {
 	for i, op := range tx.Ops {
 		switch op.(type) {
 		case *fs.Unlink, *fs.Rmdir:
-			c.reap(r.Results[i].Attr.Ino)
+			c.reapSoon(r.Results[i].Attr.Ino)
 		case *fs.Rename:
-			c.reap(r.Results[i].Replaced.Ino)
+			c.reapSoon(r.Results[i].Replaced.Ino)
 		}
 	}
+}
+
+// reapSoon is reap, ReapDelay from now; mu is held.
+func (c *Cluster) reapSoon(ino fs.Ino) {
+	if c.cfg.ReapDelay == 0 {
+		c.reap(ino)
+		return
+	}
+	time.AfterFunc(c.cfg.ReapDelay, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.reap(ino)
+	})
 }
 
 // reap frees an inode if it is an orphan without a pin. mu is held.

@@ -57,7 +57,7 @@ func (s *stream) Send(b fs.Beat) error {
 	}
 	for _, ino := range b.Unpins {
 		delete(c.pins[s.s.ID], ino)
-		c.reap(ino)
+		c.reapSoon(ino)
 	}
 	s.push(fs.Notice{Ack: b.Seq})
 	return nil

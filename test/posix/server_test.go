@@ -55,7 +55,7 @@ type reply struct {
 
 // serve is the main function of the server process.
 func serve(opts options) error {
-	cluster, err := localmeta.New(localmeta.Config{})
+	cluster, err := localmeta.New(localmeta.Config{ReapDelay: 2 * time.Second})
 	if err != nil {
 		return err
 	}
