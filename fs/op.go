@@ -63,33 +63,6 @@ type Rename struct {
 	Time      Time
 }
 
-// SetMask says which fields of a Setattr count.
-type SetMask uint16
-
-// The fields of Setattr.
-const (
-	SetMode SetMask = 1 << iota
-	SetUID
-	SetGID
-	SetSize
-	SetAtime
-	SetMtime
-)
-
-// Setattr changes attributes. SetSize truncates or extends a regular file. Ctime becomes Time; so does Mtime with
-// SetSize alone. ErrTooManyExtents when truncation would cut more than ExtentsMax extents: cut in steps.
-type Setattr struct {
-	Ino   Ino
-	Set   SetMask
-	Mode  uint32
-	UID   uint32
-	GID   uint32
-	Size  uint64
-	Atime Time
-	Mtime Time
-	Time  Time
-}
-
 // Write maps extents into a regular file, over whatever lay there, and raises its size to their end. The blobs that the
 // extents name are in the same Tx or already in the blob table; otherwise ErrStale.
 type Write struct {

@@ -18,10 +18,14 @@ func (f *FS) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 }
 
 // Setattr changes attributes; Ino and Time of s are set here. A truncation that cuts very many extents is done in
-// several transactions.
+// several transactions. What else is changed of a file with unflushed data is decided together with that: at once, but
+// for the times alone, which may wait for the data's flush (DESIGN.md, invariant 5).
 func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, error) {
 	if f.cfg.ReadOnly {
 		return fs.Attr{}, fs.ErrReadOnly
+	}
+	if f.tasks.isStopped() {
+		return fs.Attr{}, fs.ErrClosed
 	}
 	if s.Set&fs.SetSize != 0 && s.Size > fs.SizeMax {
 		return fs.Attr{}, fs.ErrFileTooBig
@@ -38,8 +42,18 @@ func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, er
 		return fs.Attr{}, err
 	}
 	defer n.unlock()
-	if s.Set&fs.SetSize != 0 && s.Set&fs.SetMtime == 0 {
+	switch {
+	case s.Set == fs.SetSize:
 		return n.truncate(ctx, f, s)
+	case s.Set&fs.SetSize != 0: // drained first, below
+	case onlyTimes(s.Set):
+		if a, ok := n.setLater(f, s); ok {
+			return a, nil
+		}
+	default:
+		if a, err := n.setWithData(ctx, f, s); a.Ino != 0 || err != nil {
+			return a, err
+		}
 	}
 	// Data that was lost is fsync's to report; what is asked for here can be done nevertheless.
 	if _, err := n.drain(ctx, f); err != nil {
@@ -52,7 +66,7 @@ func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, er
 	return n.observe(a), nil
 }
 
-// truncate sets the size (and more) without flushing what is to be cut off. The operation lock is held.
+// truncate sets the size without flushing what is to be cut off. The operation lock is held.
 func (n *inode) truncate(ctx context.Context, f *FS, s fs.Setattr) (fs.Attr, error) {
 	n.freeze(true)
 	defer n.freeze(false)
@@ -67,7 +81,7 @@ func (n *inode) truncate(ctx context.Context, f *FS, s fs.Setattr) (fs.Attr, err
 	defer n.mu.Unlock()
 	n.adopt(a)
 	f.budget.give(n.dirty.cut(s.Size))
-	n.mtime = max(n.mtime, s.Time) // what stays dirty is flushed later, and must not turn mtime back
+	n.changedAt(s.Time) // what stays is flushed later, and must not turn mtime back
 	n.settle(f)
 	return n.view(), nil
 }

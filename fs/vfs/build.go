@@ -121,14 +121,13 @@ func (b *builder) append(data []byte) {
 	b.data = append(b.data, data...)
 }
 
-// mapPart adds the operations that map a part, none longer than span.
+// mapPart adds the operations that map a part, none longer than span, and what is to be done behind them.
 func (l *load) mapPart(p *part, extents []fs.Extent) {
-	op := &fs.Write{Ino: p.n.ino, Time: p.mtime}
+	op := &fs.Write{Ino: p.n.ino, Time: p.flight.mtime}
 	add := func() {
 		if len(op.Extents) > 0 {
-			l.ops = append(l.ops, op)
-			l.owner = append(l.owner, p)
-			op = &fs.Write{Ino: p.n.ino, Time: p.mtime}
+			l.add(p, op)
+			op = &fs.Write{Ino: p.n.ino, Time: p.flight.mtime}
 		}
 	}
 	for _, e := range extents {
@@ -146,4 +145,12 @@ func (l *load) mapPart(p *part, extents []fs.Extent) {
 		}
 	}
 	add()
+	if p.flight.set != nil {
+		l.add(p, p.flight.set)
+	}
+}
+
+func (l *load) add(p *part, op fs.Op) {
+	l.ops = append(l.ops, op)
+	l.owner = append(l.owner, p)
 }

@@ -112,7 +112,7 @@ func (f *FS) flushOld() {
 	limit := f.cfg.Now().Add(-f.cfg.FlushAge)
 	for _, n := range f.dirty.all() {
 		n.mu.Lock()
-		if len(n.dirty) > 0 && !n.born.After(limit) && len(n.flights) < flightsByAge {
+		if n.waiting() && !n.born.After(limit) && len(n.flights) < flightsByAge {
 			old = append(old, n)
 		}
 		n.mu.Unlock()

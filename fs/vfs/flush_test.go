@@ -325,11 +325,11 @@ func TestFinestFlush_FitsOneTransaction(t *testing.T) {
 	j.span = spanMin
 	one := make([]byte, 1)
 	off := uint64(0)
-	for s := (segment{0, make([]byte, fs.BlobMax-jobSegmentsMax)}); j.fits(s, fs.BlobMax); s = (segment{off, one}) {
+	for s := (segment{0, make([]byte, fs.BlobMax-jobOpsMax)}); j.fits(int64(len(s.data)), fs.BlobMax); s = (segment{off, one}) {
 		j.add(n, s, 1<<40)
 		off = s.end() + 2*spanMin
 	}
 	if l := f.build(j); len(l.ops) > fs.TxOpsMax {
-		t.Fatalf("%d operations of %d segments", len(l.ops), j.segments)
+		t.Fatalf("%d operations of %d segments", len(l.ops), j.ops)
 	}
 }

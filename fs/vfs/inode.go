@@ -19,13 +19,14 @@ type inode struct {
 	idle  *list.Element // guarded by table.mu; set while users is 0
 
 	mu      sync.Mutex
-	attr    fs.Attr   // of the highest Version seen; Ino is 0 before the first
-	dirty   segments  // may still be changed
-	flights []*flight // in the order of their jobs
-	held    bool      // something is unflushed: one user, one pin, one place in the dirty set
-	frozen  bool      // nothing may be packed: a truncation is at the leader
-	mtime   fs.Time   // of the last write, while something is unflushed
-	born    time.Time // of the oldest dirty byte
+	attr    fs.Attr     // of the highest Version seen; Ino is 0 before the first
+	dirty   segments    // may still be changed
+	pending *fs.Setattr // times that were set behind what is dirty; see pending.go
+	flights []*flight   // in the order of their jobs
+	held    bool        // something is unflushed: one user, one pin, one place in the dirty set
+	frozen  bool        // nothing may be packed: a truncation is at the leader
+	mtime   fs.Time     // of the last write, while something is unflushed
+	born    time.Time   // of the oldest dirty byte, or of pending
 	handles int
 	gone    bool // reaped: the inode number means nothing any more
 	errs    errseq
@@ -36,10 +37,12 @@ type inode struct {
 
 // flight is what one job carries of one inode.
 type flight struct {
-	n    *inode
-	job  *job
-	segs segments // immutable
-	lost error    // why they were given up; guarded by the inode's mu
+	n     *inode
+	job   *job
+	segs  segments    // immutable
+	mtime fs.Time     // of segs
+	set   *fs.Setattr // done behind segs, in the same transaction; nil if nothing is
+	lost  error       // why all this was given up; guarded by the inode's mu
 }
 
 func newInode(ino fs.Ino) *inode {
@@ -79,8 +82,13 @@ func (n *inode) view() fs.Attr {
 	if !n.unflushed() {
 		return a
 	}
+	for _, fl := range n.flights {
+		wrote(&a, fl.segs, fl.mtime)
+		set(&a, fl.set)
+	}
+	wrote(&a, n.dirty, n.mtime)
+	set(&a, n.pending)
 	a.Size = n.size()
-	a.Mtime, a.Ctime = n.mtime, max(a.Ctime, n.mtime)
 	// What is unflushed may lie over what is mapped: an estimate, but never 0 where there are bytes.
 	a.Used = max(a.Used, min(a.Size, a.Used+uint64(n.unflushedBytes())))
 	return a
@@ -89,8 +97,11 @@ func (n *inode) view() fs.Attr {
 // size is the file's as this mount shows it; mu is held.
 func (n *inode) size() uint64 { return max(n.attr.Size, n.end()) }
 
-// unflushed reports whether anything is dirty or flying; mu is held.
-func (n *inode) unflushed() bool { return len(n.dirty) > 0 || len(n.flights) > 0 }
+// unflushed reports whether anything is waiting or flying; mu is held.
+func (n *inode) unflushed() bool { return n.waiting() || len(n.flights) > 0 }
+
+// waiting reports whether the next job has something to carry; mu is held.
+func (n *inode) waiting() bool { return len(n.dirty) > 0 || n.pending != nil }
 
 func (n *inode) isUnflushed() bool {
 	n.mu.Lock()
@@ -133,17 +144,22 @@ func (n *inode) settle(f *FS) {
 	f.table.release(n)
 }
 
-// loseDirty drops what is dirty, because of err. What is flying is its job's.
+// loseDirty drops what is waiting, because of err. What is flying is its job's.
 func (n *inode) loseDirty(f *FS, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.dirty) == 0 {
+	if !n.waiting() {
 		return
 	}
-	f.budget.give(n.dirty.cost())
-	n.dirty = nil
 	n.errs.set(err)
 	f.losses.set(err)
+	n.drop(f)
+}
+
+// drop forgets what is waiting; mu is held.
+func (n *inode) drop(f *FS) {
+	f.budget.give(n.dirty.cost())
+	n.dirty, n.pending = nil, nil
 	n.settle(f)
 }
 

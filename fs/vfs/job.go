@@ -18,13 +18,13 @@ const rebuildsMax = 8
 
 // job is one flush transaction on its way: parts of several inodes, at most one blob. See DESIGN.md for its states.
 type job struct {
-	r        *registration // nil if it was packed while there was no session
-	parts    []*part       // those not refused yet
-	after    []*job        // to be finished before this one is decided
-	bytes    int64
-	segments int
-	span     uint64 // the longest run that one Write operation may map; 0: any
-	done     chan struct{}
+	r     *registration // nil if it was packed while there was no session
+	parts []*part       // those not refused yet
+	after []*job        // to be finished before this one is decided
+	bytes int64
+	ops   int    // the fewest that it may need
+	span  uint64 // the longest run that one Write operation may map; 0: any
+	done  chan struct{}
 
 	mu    sync.Mutex
 	cause error // why it is still flying
@@ -34,7 +34,6 @@ type job struct {
 type part struct {
 	n      *inode
 	flight *flight
-	mtime  fs.Time
 	size   uint64 // of the file, as it was packed
 }
 

@@ -182,12 +182,9 @@ func (f *FS) unnamed(a fs.Attr) {
 	n.discardIfOrphan(f)
 }
 
-// discardIfOrphan drops what is dirty of a file that nobody can reach any more; mu is held.
+// discardIfOrphan drops what is waiting of a file that nobody can reach any more; mu is held.
 func (n *inode) discardIfOrphan(f *FS) {
-	if n.handles > 0 || n.attr.Nlink > 0 || len(n.dirty) == 0 {
-		return
+	if n.handles == 0 && n.attr.Nlink == 0 && n.waiting() {
+		n.drop(f)
 	}
-	f.budget.give(n.dirty.cost())
-	n.dirty = nil
-	n.settle(f)
 }

@@ -51,12 +51,12 @@ func (h *Handle) canWrite() error {
 	return h.usable()
 }
 
-// endOf is where an append goes: the end that this mount knows while it has something unflushed, else the leader's.
+// endOf is where an append goes: the end that this mount knows while it has written something that is not flushed, else the leader's.
 func (f *FS) endOf(ctx context.Context, n *inode) (uint64, error) {
 	n.mu.Lock()
-	unflushed, size := n.unflushed(), n.size()
+	written, size := len(n.dirty) > 0 || len(n.flights) > 0, n.size()
 	n.mu.Unlock()
-	if unflushed {
+	if written {
 		return size, nil
 	}
 	a, err := f.refresh(ctx, n)
@@ -86,11 +86,11 @@ func (n *inode) writeStep(ctx context.Context, f *FS, p []byte, off uint64) erro
 	}
 	n.mu.Lock()
 	now := f.cfg.Now()
-	if len(n.dirty) == 0 {
+	if !n.waiting() {
 		n.born = now
 	}
 	cost, full := n.dirty.write(off, p, f.cfg.BlobSize)
-	n.mtime = max(n.mtime, fs.TimeOf(now))
+	n.changedAt(fs.TimeOf(now))
 	n.settle(f)
 	n.mu.Unlock()
 	f.budget.give(reserved - cost)
