@@ -168,6 +168,8 @@ func TestFailover_PinsAreReclaimed(t *testing.T) {
 	h := m.create("f")
 	h.mustWrite(t, []byte("data"), 0)
 	h.mustFlush(t)
+	// An Attach under way could otherwise come after the fail-over with pins from before the file.
+	eventually(t, "the session is attached", func() bool { return m.sw.count("beat") > 0 })
 	if err := w.meta.Failover(); err != nil {
 		t.Fatal(err)
 	}
