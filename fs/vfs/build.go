@@ -12,53 +12,96 @@ const (
 	// finer an operation gets each time that it was too coarse.
 	spanMin  = 4096
 	spanStep = 8
-	// extentsPerOp bounds the extents of one Write operation.
+	// extentsPerOp bounds the segments that one Write operation maps.
 	extentsPerOp = 1024
 )
 
-// load is what one attempt of a job sends.
+// load is what one attempt of a job sends: all that is left of it or, once that has proved too much for one transaction, its
+// front.
 type load struct {
-	ops   []fs.Op
-	owner []*part    // of each operation
-	blob  *blob.Blob // nil if everything is inline
-	span  uint64     // no Write operation maps a longer run
+	cargo   []*cargo
+	ops     []fs.Op
+	owner   []*part    // of each operation
+	blob    *blob.Blob // nil if everything is inline
+	writes  int        // operations that map something
+	longest uint64     // bytes of the file that one of them spans
 }
 
-// build packs the parts of j: one blob with a new id, and the operations that map it.
-func (f *FS) build(j *job) *load {
-	b := builder{inlineLeft: inlineBound, inlineMax: f.cfg.InlineMax}
-	l := &load{span: j.span}
-	if l.span == 0 {
-		l.span = fs.SizeMax
+// cargo is what a load carries of one part.
+type cargo struct {
+	*part
+	runs  []segments // each for one Write operation
+	whole bool       // nothing of the part is left behind
+}
+
+// front is what the next load carries.
+func (j *job) front() []*cargo {
+	span, left := j.span, j.limit
+	if span == 0 {
+		span = fs.SizeMax
 	}
+	if left == 0 {
+		left = fs.TxOpsMax
+	}
+	var list []*cargo
 	for _, p := range j.parts {
-		b.count(p)
+		if left == 0 {
+			break
+		}
+		runs := p.flight.segs.from(p.decided).runs(span)
+		k := min(len(runs), left)
+		list = append(list, &cargo{part: p, runs: runs[:k], whole: k == len(runs)})
+		left -= k
+	}
+	return list
+}
+
+// build packs the front of j: one blob with a new id, and the operations that map it.
+func (f *FS) build(j *job) *load {
+	l := &load{cargo: j.front()}
+	b := builder{inlineLeft: inlineBound, inlineMax: f.cfg.InlineMax, inlined: make(map[*cargo]bool)}
+	for _, c := range l.cargo {
+		b.count(c)
 	}
 	id := j.r.nextBlob()
-	for _, p := range j.parts {
-		l.mapPart(p, b.extents(p, id))
+	for _, c := range l.cargo {
+		for _, run := range c.runs {
+			l.add(c.part, &fs.Write{Ino: c.n.ino, Extents: b.extents(run, id, b.inlined[c]), Time: c.flight.mtime})
+			l.writes++
+			l.longest = max(l.longest, run.end()-run[0].off)
+		}
+		if c.whole && c.flight.set != nil {
+			l.add(c.part, c.flight.set)
+		}
 	}
 	if len(b.data) > 0 {
 		l.blob = blob.New(id, b.data)
-		b.share(j.parts)
+		if j.limit == 0 {
+			b.share(l.cargo)
+		}
 	}
 	return l
 }
 
-// share has the segments lie in the blob, so that their bytes are in memory once.
-func (b *builder) share(parts []*part) {
+func (l *load) add(p *part, op fs.Op) {
+	l.ops = append(l.ops, op)
+	l.owner = append(l.owner, p)
+}
+
+// share has the segments lie in the blob, so that their bytes are in memory once. The blob holds all of them.
+func (b *builder) share(all []*cargo) {
 	at := 0
-	for _, p := range parts {
-		if b.inlined[p] {
+	for _, c := range all {
+		if b.inlined[c] {
 			continue
 		}
-		p.n.mu.Lock() // readers look at them meanwhile
-		for i := range p.flight.segs {
-			s := &p.flight.segs[i]
+		c.n.mu.Lock() // readers look at them meanwhile
+		for i := range c.flight.segs {
+			s := &c.flight.segs[i]
 			s.data = b.data[at : at+len(s.data)]
 			at += len(s.data)
 		}
-		p.n.mu.Unlock()
+		c.n.mu.Unlock()
 	}
 }
 
@@ -67,31 +110,31 @@ type builder struct {
 	inlineMax  int
 	inlineLeft int64
 	packed     int64 // bytes that will lie in the blob
-	inlined    map[*part]bool
+	inlined    map[*cargo]bool
 	data       []byte
 }
 
-// count decides whether a part is inlined.
-func (b *builder) count(p *part) {
-	bytes := p.flight.segs.bytes()
-	small := p.size <= uint64(max(b.inlineMax, 0)) || bytes <= min(inlinePiece, int64(b.inlineMax))
+// count decides whether what is carried of a part is inlined.
+func (b *builder) count(c *cargo) {
+	bytes := int64(0)
+	for _, run := range c.runs {
+		bytes += run.bytes()
+	}
+	small := c.size <= uint64(max(b.inlineMax, 0)) || bytes <= min(inlinePiece, int64(b.inlineMax))
 	if small && bytes <= b.inlineLeft {
 		b.inlineLeft -= bytes
-		if b.inlined == nil {
-			b.inlined = make(map[*part]bool)
-		}
-		b.inlined[p] = true
+		b.inlined[c] = true
 		return
 	}
 	b.packed += bytes
 }
 
-// extents lays out one part. Segments that continue each other share an extent.
-func (b *builder) extents(p *part, id fs.BlobID) []fs.Extent {
+// extents lays out a run. Segments that continue each other share an extent.
+func (b *builder) extents(run segments, id fs.BlobID, inline bool) []fs.Extent {
 	var list []fs.Extent
-	for _, s := range p.flight.segs {
+	for _, s := range run {
 		e := fs.Extent{Off: s.off, Len: uint64(len(s.data))}
-		if b.inlined[p] {
+		if inline {
 			e.Data = s.data
 		} else {
 			e.Blob, e.BlobOff = id, uint64(len(b.data))
@@ -119,38 +162,4 @@ func (b *builder) append(data []byte) {
 		b.data = make([]byte, 0, b.packed)
 	}
 	b.data = append(b.data, data...)
-}
-
-// mapPart adds the operations that map a part, none longer than span, and what is to be done behind them.
-func (l *load) mapPart(p *part, extents []fs.Extent) {
-	op := &fs.Write{Ino: p.n.ino, Time: p.flight.mtime}
-	add := func() {
-		if len(op.Extents) > 0 {
-			l.add(p, op)
-			op = &fs.Write{Ino: p.n.ino, Time: p.flight.mtime}
-		}
-	}
-	for _, e := range extents {
-		for off := e.Off; off < e.End(); {
-			if k := len(op.Extents); k == extentsPerOp || k > 0 && off-op.Extents[0].Off >= l.span {
-				add()
-			}
-			from := off
-			if len(op.Extents) > 0 {
-				from = op.Extents[0].Off
-			}
-			piece := e.Slice(off, from+l.span)
-			op.Extents = append(op.Extents, piece)
-			off = piece.End()
-		}
-	}
-	add()
-	if p.flight.set != nil {
-		l.add(p, p.flight.set)
-	}
-}
-
-func (l *load) add(p *part, op fs.Op) {
-	l.ops = append(l.ops, op)
-	l.owner = append(l.owner, p)
 }

@@ -16,14 +16,16 @@ var errClosing = fmt.Errorf("the mount was closed before the data could be flush
 // rebuildsMax bounds how often a job is rebuilt after refusals that are nobody's fault (an operator's abort).
 const rebuildsMax = 8
 
-// job is one flush transaction on its way: parts of several inodes, at most one blob. See DESIGN.md for its states.
+// job is one flush transaction on its way: parts of several inodes, at most one blob. Only one that touches too many
+// extents becomes several transactions, one after the other, each with a blob of its own. See DESIGN.md for its states.
 type job struct {
 	r     *registration // nil if it was packed while there was no session
-	parts []*part       // those not refused yet
+	parts []*part       // those that are neither decided nor refused
 	after []*job        // to be finished before this one is decided
 	bytes int64
 	ops   int    // the fewest that it may need
 	span  uint64 // the longest run that one Write operation may map; 0: any
+	limit int    // the most Write operations in one transaction; 0: any
 	done  chan struct{}
 
 	mu    sync.Mutex
@@ -35,6 +37,8 @@ type part struct {
 	n      *inode
 	flight *flight
 	size   uint64 // of the file, as it was packed
+	// decided is the offset up to which the flight's segments have been, where the job takes several transactions.
+	decided uint64
 }
 
 func newJob(r *registration) *job { return &job{r: r, done: make(chan struct{})} }

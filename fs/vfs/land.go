@@ -8,16 +8,23 @@ import (
 	"dfs/fs"
 )
 
-// land takes in a committed transaction: for each part, the new attributes come and the flight goes at once.
+// land takes in a committed transaction: for each part, the new attributes come and the flight goes at once. A flight of
+// which something is left goes on showing all of its segments; those that are decided are the same at the leader.
 func (f *FS) land(j *job, l *load, result *fs.TxResult) {
 	attrs := make(map[*part]fs.Attr)
 	for op, r := range result.Results {
 		attrs[l.owner[op]] = r.Attr // of an inode's last operation, the newest
 	}
-	for p, a := range attrs {
-		p.finish(f, func(n *inode) { n.adopt(a) })
+	for _, c := range l.cargo {
+		a := attrs[c.part]
+		if !c.whole {
+			c.n.observe(a)
+			c.decided = c.runs[len(c.runs)-1].end()
+			continue
+		}
+		c.finish(f, func(n *inode) { n.adopt(a) })
+		j.parts = j.parts[1:] // a load carries the front
 	}
-	j.parts = nil
 }
 
 // refused takes in a refusal. An error concerns all parts that are left; otherwise the job is to be attempted again.
@@ -27,8 +34,7 @@ func (f *FS) refused(j *job, l *load, result *fs.TxResult) error {
 		return fmt.Errorf("the flush was refused: %w", err)
 	}
 	p := l.owner[result.Failed]
-	if errors.Is(err, fs.ErrTooManyExtents) && l.span > spanMin {
-		j.span = l.span / spanStep
+	if errors.Is(err, fs.ErrTooManyExtents) && j.divide(l) {
 		return nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,6 +44,20 @@ func (f *FS) refused(j *job, l *load, result *fs.TxResult) error {
 	p.fail(f, err)
 	j.parts = slices.DeleteFunc(j.parts, func(q *part) bool { return q == p })
 	return nil
+}
+
+// divide makes the next load less than l was: by finer operations first and then, as all operations of a transaction
+// have a bound together, by fewer of them. It reports false for a single operation of spanMin bytes, which is never too much.
+func (j *job) divide(l *load) bool {
+	switch {
+	case l.longest > spanMin:
+		j.span = max(spanMin, l.longest/spanStep)
+	case l.writes > 1:
+		j.limit = l.writes / 2
+	default:
+		return false
+	}
+	return true
 }
 
 // finishAll ends a job: the parts that are left fail with err.

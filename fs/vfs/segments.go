@@ -90,6 +90,41 @@ func (l *segments) cut(size uint64) (cost int64) {
 	return cost
 }
 
+// from is the part of l at or behind off.
+func (l segments) from(off uint64) segments {
+	l = l[l.search(off):]
+	if len(l) == 0 || l[0].off >= off {
+		return l
+	}
+	first := segment{off, l[0].data[off-l[0].off:]}
+	return append(segments{first}, l[1:]...)
+}
+
+// runs cuts l into what one Write operation each can map: no more than span bytes of the file, holes included, and no more
+// than extentsPerOp segments.
+func (l segments) runs(span uint64) []segments {
+	var list []segments
+	var run segments
+	for _, s := range l {
+		for len(s.data) > 0 {
+			if k := len(run); k > 0 && (k == extentsPerOp || s.off-run[0].off >= span) {
+				list, run = append(list, run), nil
+			}
+			start := s.off
+			if len(run) > 0 {
+				start = run[0].off
+			}
+			n := min(uint64(len(s.data)), span-(s.off-start))
+			run = append(run, segment{s.off, s.data[:n:n]})
+			s = segment{s.off + n, s.data[n:]}
+		}
+	}
+	if len(run) > 0 {
+		list = append(list, run)
+	}
+	return list
+}
+
 // takeAll empties l.
 func (l *segments) takeAll(int) segments {
 	all := *l

@@ -87,3 +87,35 @@ func TestSegments_SequentialWritesFillOneSegment(t *testing.T) {
 		t.Fatalf("%d segments, %d full", len(l), full)
 	}
 }
+
+func TestRuns_CutSegmentsWithoutALoss(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var l segments
+		for range rapid.IntRange(0, 20).Draw(rt, "writes") {
+			l.write(uint64(rapid.IntRange(0, 500).Draw(rt, "off")), pattern(1, rapid.IntRange(1, 200).Draw(rt, "len")), 100)
+		}
+		from := uint64(rapid.IntRange(0, 800).Draw(rt, "from"))
+		span := uint64(rapid.IntRange(1, 300).Draw(rt, "span"))
+		var want, got [1000]byte
+		for _, s := range l {
+			copy(want[s.off:], s.data)
+		}
+		clear(want[:from])
+		at := from
+		for _, run := range l.from(from).runs(span) {
+			if len(run) == 0 || run.end()-run[0].off > span || len(run) > extentsPerOp {
+				rt.Fatalf("a run of %d segments, %d bytes", len(run), run.end())
+			}
+			for _, s := range run {
+				if s.off < at || len(s.data) == 0 {
+					rt.Fatalf("a piece at %d, behind one that ends at %d", s.off, at)
+				}
+				at = s.end()
+				copy(got[s.off:], s.data)
+			}
+		}
+		if got != want {
+			rt.Fatalf("not the same bytes: %s", diff(got[:], want[:]))
+		}
+	})
+}
