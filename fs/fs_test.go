@@ -169,3 +169,20 @@ func TestCodes_AreAllInTheSource(t *testing.T) {
 		t.Errorf("%d codes up to %d, %d sentinels", codes, fs.CodeInternal, sentinels)
 	}
 }
+
+func TestKillPriv_TakesSetIDBits(t *testing.T) {
+	for _, c := range []struct {
+		typ        fs.FileType
+		mode, want uint32
+	}{
+		{fs.TypeRegular, 0o4755, 0o755}, {fs.TypeRegular, 0o2755, 0o755}, {fs.TypeRegular, 0o6755, 0o755},
+		{fs.TypeRegular, 0o1755, 0o1755}, {fs.TypeRegular, 0o644, 0o644},
+		{fs.TypeRegular, 0o2745, 0o2745}, // mandatory locking, not set-gid
+		{fs.TypeRegular, 0o6745, 0o2745}, {fs.TypeDir, 0o2755, 0o2755},
+	} {
+		a := fs.Attr{Type: c.typ, Mode: c.mode}
+		if a.KillPriv(); a.Mode != c.want {
+			t.Errorf("type %d: %o became %o, want %o", c.typ, c.mode, a.Mode, c.want)
+		}
+	}
+}

@@ -66,9 +66,10 @@ type Rename struct {
 // Write maps extents into a regular file, over whatever lay there, and raises its size to their end. The blobs that the
 // extents name are in the same Tx or already in the blob table; otherwise ErrStale.
 type Write struct {
-	Ino     Ino
-	Extents []Extent // rising, not overlapping
-	Time    Time     // mtime and ctime
+	Ino      Ino
+	Extents  []Extent // rising, not overlapping
+	Time     Time     // mtime and ctime
+	KillPriv bool     // who writes may not keep the file's set-id bits (no CAP_FSETID): see Attr.KillPriv
 }
 
 // AllocateMode says what Allocate does with its range.
@@ -82,7 +83,7 @@ const (
 	AllocateZero
 )
 
-// Allocate is fallocate(2). KeepSize leaves the size alone; Punch implies it.
+// Allocate is fallocate(2). KeepSize leaves the size alone; Punch implies it. KillPriv is as in Write.
 type Allocate struct {
 	Ino      Ino
 	Off      uint64
@@ -90,10 +91,12 @@ type Allocate struct {
 	Mode     AllocateMode
 	KeepSize bool
 	Time     Time
+	KillPriv bool
 }
 
 // Clone makes a range of Dst share the extents of a range of Src (a reflink): no bytes move. Ranges of one file must
 // not overlap. Both ends are byte-exact. The range is cut at Src's end of file; the result's N is the bytes cloned.
+// KillPriv is as in Write, for Dst.
 type Clone struct {
 	Src    Ino
 	SrcOff uint64
@@ -101,6 +104,8 @@ type Clone struct {
 	DstOff uint64
 	Len    uint64
 	Time   Time
+
+	KillPriv bool
 }
 
 // XattrFlags are those of setxattr(2).

@@ -14,7 +14,8 @@ const (
 )
 
 // Setattr changes attributes. SetSize truncates or extends a regular file. Ctime becomes Time; so does Mtime with
-// SetSize alone. ErrTooManyExtents when truncation would cut more than ExtentsMax extents: cut in steps.
+// SetSize alone. KillPriv is as in Write; a Mode set by the same Setattr is kept as it is. ErrTooManyExtents when truncation
+// would cut more than ExtentsMax extents: cut in steps.
 type Setattr struct {
 	Ino   Ino
 	Set   SetMask
@@ -25,6 +26,8 @@ type Setattr struct {
 	Atime Time
 	Mtime Time
 	Time  Time
+
+	KillPriv bool
 }
 
 // Apply does to a what s asks for, SetSize excepted. The state machine and a mount that shows a change before it is
@@ -36,8 +39,8 @@ func (s *Setattr) Apply(a *Attr) {
 	if s.Set&SetGID != 0 {
 		a.GID = s.GID
 	}
-	if s.Set&(SetUID|SetGID) != 0 {
-		a.killPriv()
+	if s.KillPriv || s.Set&(SetUID|SetGID) != 0 {
+		a.KillPriv()
 	}
 	if s.Set&SetMode != 0 {
 		a.Mode = s.Mode & ModeMask
@@ -54,9 +57,9 @@ func (s *Setattr) Apply(a *Attr) {
 // groupExec is the permission that makes the set-gid bit of a file mean set-gid.
 const groupExec = 0o010
 
-// killPriv takes from a program that runs under its owner's rights these rights: the set-uid bit always, the set-gid bit
-// unless it only means mandatory locking (chown(2)).
-func (a *Attr) killPriv() {
+// KillPriv takes from a program that runs under its owner's rights these rights: the set-uid bit always, the set-gid bit
+// unless it only means mandatory locking (chown(2), write(2)).
+func (a *Attr) KillPriv() {
 	if a.IsDir() {
 		return
 	}

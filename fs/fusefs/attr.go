@@ -109,7 +109,8 @@ func sxTime(t fs.Time) fuse.SxTime {
 
 // setattrOf translates a SETATTR. Its ctime is ours to decide and not the kernel's. "Now" is the mount's clock.
 func setattrOf(in *fuse.SetAttrIn, now time.Time) fs.Setattr {
-	set := fs.Setattr{Ino: fs.Ino(in.NodeId), Time: fs.TimeOf(now)}
+	set := fs.Setattr{Ino: fs.Ino(in.NodeId), Time: fs.TimeOf(now),
+		KillPriv: in.Valid&fuse.FATTR_KILL_SUIDGID != 0}
 	if in.Valid&fuse.FATTR_MODE != 0 {
 		set.Set |= fs.SetMode
 		set.Mode = in.Mode & fs.ModeMask

@@ -39,17 +39,9 @@ func (f *front) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxO
 func (f *front) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	return f.do(OpSetattr, cancel, &in.InHeader, func(r *request) error {
 		set := setattrOf(in, time.Now())
-		if in.Valid&fuse.FATTR_KILL_SUIDGID != 0 && set.Set&fs.SetMode == 0 {
-			if err := f.addKill(r, &set); err != nil {
-				return gone(err)
-			}
-		}
 		a, err := f.fs.Setattr(r, r.ino(), set)
 		if err != nil {
 			return gone(err)
-		}
-		if set.Set&fs.SetMode != 0 {
-			f.modeChanged(a.Mode)
 		}
 		f.pages.changed(&a)
 		f.fillAttrOut(out, &a)

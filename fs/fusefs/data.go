@@ -38,16 +38,15 @@ func (f *front) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (wr
 		if err != nil {
 			return err
 		}
-		if in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 {
-			if err := f.killPrivileges(r, file); err != nil {
-				return err
-			}
-		}
 		h, err := f.handle(r, file, in.Flags&unix.O_APPEND != 0)
 		if err != nil {
 			return err
 		}
-		n, err := h.Write(r, data, in.Offset)
+		write := h.Write
+		if in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 {
+			write = h.WriteKillPriv
+		}
+		n, err := write(r, data, in.Offset)
 		written = uint32(n)
 		if err != nil {
 			return err

@@ -35,12 +35,14 @@ func (f *front) answerOpen(out *fuse.OpenOut, a *fs.Attr, h *vfs.Handle, flags u
 // Open implements fuse.RawFileSystem.
 func (f *front) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	return f.do(OpOpen, cancel, &in.InHeader, func(r *request) error {
-		if in.Mode&fuse.OPEN_KILL_SUIDGID != 0 && in.Flags&unix.O_TRUNC != 0 {
-			if err := f.kill(r, r.ino()); err != nil {
+		flags := in.Flags & openFlags
+		if in.Mode&fuse.OPEN_KILL_SUIDGID != 0 && flags&unix.O_TRUNC != 0 {
+			if _, err := f.fs.Setattr(r, r.ino(), fs.Setattr{Set: fs.SetSize, KillPriv: true}); err != nil {
 				return gone(err)
 			}
+			flags &^= unix.O_TRUNC
 		}
-		a, h, keep, err := f.fs.Open(r, r.ino(), in.Flags&openFlags)
+		a, h, keep, err := f.fs.Open(r, r.ino(), flags)
 		if err != nil {
 			return gone(err)
 		}

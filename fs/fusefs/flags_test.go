@@ -50,18 +50,6 @@ func TestAllocateMode_KnowsThree(t *testing.T) {
 	}
 }
 
-func TestKilled_TakesSetIDBits(t *testing.T) {
-	for mode, want := range map[uint32]uint32{
-		0o4755: 0o755, 0o2755: 0o755, 0o6755: 0o755, 0o1755: 0o1755,
-		0o2745: 0o2745, // mandatory locking, not set-gid
-		0o6745: 0o2745, 0o644: 0o644,
-	} {
-		if got := killed(mode); got != want {
-			t.Errorf("%o became %o, want %o", mode, got, want)
-		}
-	}
-}
-
 func TestPendingKill_ReadsTheThreadsMask(t *testing.T) {
 	for status, want := range map[string]bool{
 		"Name:\tx\nSigPnd:\t0000000000000100\nShdPnd:\t0000000000000000\n": true,

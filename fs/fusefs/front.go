@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"dfs/fs"
@@ -26,8 +25,7 @@ type front struct {
 	stats  counters
 	files  handles[*file]
 	dirs   handles[*vfs.DirHandle]
-	setid  atomic.Uint64 // counts changes that may have given a file set-id bits; see privileges
-	stale  sync.Map      // inodes whose pages the kernel must drop at the next OPEN; see front.handle
+	stale  sync.Map // inodes whose pages the kernel must drop at the next OPEN; see front.handle
 	pages  pages
 	kernel notifier
 	dev    *device

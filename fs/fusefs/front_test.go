@@ -285,7 +285,7 @@ func TestXattrBuffers_FollowTheManual(t *testing.T) {
 	}
 }
 
-func TestPrivileges_AreLookedUpRarely(t *testing.T) {
+func TestUnprivilegedWrite_TakesSetIDBitsEachTime(t *testing.T) {
 	r := newRig(t, nil)
 	ino, fh, _ := r.create("f", 0)
 	mode := func() uint32 {
@@ -306,28 +306,12 @@ func TestPrivileges_AreLookedUpRarely(t *testing.T) {
 		_, st := r.Write(nil, &fuse.WriteIn{InHeader: header(ino), Fh: fh, WriteFlags: fuse.WRITE_KILL_SUIDGID}, []byte("x"))
 		r.ok("write", st)
 	}
-	chmod(0o4755)
-	write()
-	if got := mode(); got != 0o755 {
-		t.Errorf("mode %o after an unprivileged write", got)
-	}
-	chmod(0o2755) // through this mount: the handle must notice at once
-	write()
-	if got := mode(); got != 0o755 {
-		t.Errorf("mode %o after an unprivileged write", got)
-	}
-	// Behind the front's back, as another mount would: noticed when the handle looks again.
-	if _, err := r.fs.Setattr(t.Context(), fs.Ino(ino), fs.Setattr{Set: fs.SetMode, Mode: 0o4755}); err != nil {
-		t.Fatal(err)
-	}
-	file, err := r.files.get(fh)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file.priv.clearAt = file.priv.clearAt.Add(-modeTrust)
-	write()
-	if got := mode(); got != 0o755 {
-		t.Errorf("mode %o after the handle has looked again", got)
+	for _, m := range []uint32{0o4755, 0o2755, 0o6755} {
+		chmod(m)
+		write()
+		if got := mode(); got != 0o755 {
+			t.Errorf("mode %o became %o by an unprivileged write", m, got)
+		}
 	}
 }
 

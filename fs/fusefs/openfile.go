@@ -19,7 +19,6 @@ type file struct {
 	h     *vfs.Handle
 	ino   fs.Ino
 	flags uint32 // that h was opened with
-	priv  privileges
 
 	mu     sync.Mutex
 	twin   *vfs.Handle

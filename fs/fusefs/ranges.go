@@ -25,10 +25,8 @@ func (f *front) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Sta
 		if err != nil {
 			return err
 		}
-		if err := f.killUnlessRoot(r, file); err != nil {
-			return err
-		}
-		return file.h.Allocate(r, mode, in.Offset, in.Length, keepSize)
+		return file.h.Allocate(r, fs.Allocate{Mode: mode, Off: in.Offset, Len: in.Length, KeepSize: keepSize,
+			KillPriv: r.unprivileged()})
 	})
 }
 
@@ -77,10 +75,8 @@ func (f *front) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) 
 		if err != nil {
 			return err
 		}
-		if err := f.killUnlessRoot(r, dst); err != nil {
-			return err
-		}
-		n, err := src.h.CopyTo(r, dst.h, in.OffIn, in.OffOut, min(in.Len, copyMax))
+		n, err := src.h.CopyTo(r, dst.h, fs.Clone{SrcOff: in.OffIn, DstOff: in.OffOut, Len: min(in.Len, copyMax),
+			KillPriv: r.unprivileged()})
 		written = uint32(n)
 		return err
 	})

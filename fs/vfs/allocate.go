@@ -8,18 +8,19 @@ import (
 	"dfs/fs"
 )
 
-// Allocate is fallocate(2).
-func (h *Handle) Allocate(ctx context.Context, mode fs.AllocateMode, off, length uint64, keepSize bool) error {
+// Allocate is fallocate(2); Ino and Time of op are set here.
+func (h *Handle) Allocate(ctx context.Context, op fs.Allocate) error {
 	if err := h.canWrite(); err != nil {
 		return err
 	}
-	if length == 0 || mode > fs.AllocateZero {
-		return fmt.Errorf("allocate %d bytes, mode %d: %w", length, mode, fs.ErrInvalid)
+	off, length := op.Off, op.Len
+	if length == 0 || op.Mode > fs.AllocateZero {
+		return fmt.Errorf("allocate %d bytes, mode %d: %w", length, op.Mode, fs.ErrInvalid)
 	}
 	if off > fs.SizeMax || length > fs.SizeMax-off {
 		return fmt.Errorf("allocate up to %d: %w", off+length, fs.ErrFileTooBig)
 	}
-	if mode == fs.AllocatePlain && keepSize {
+	if op.Mode == fs.AllocatePlain && op.KeepSize && !op.KillPriv {
 		return nil // space is not tied to a file
 	}
 	n := h.n
@@ -32,7 +33,7 @@ func (h *Handle) Allocate(ctx context.Context, mode fs.AllocateMode, off, length
 	if err := n.drained(ctx, h.f); err != nil {
 		return err
 	}
-	op := fs.Allocate{Ino: n.ino, Mode: mode, KeepSize: keepSize, Time: h.f.now()}
+	op.Ino, op.Time = n.ino, h.f.now()
 	return inSteps(length, func(done, step uint64) (uint64, error) {
 		op.Off, op.Len = off+done, step
 		r, err := h.f.do1(ctx, &op)

@@ -46,7 +46,7 @@ func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, er
 	case s.Set == fs.SetSize:
 		return n.truncate(ctx, f, s)
 	case s.Set&fs.SetSize != 0: // drained first, below
-	case onlyTimes(s.Set):
+	case onlyTimes(&s):
 		if a, ok := n.setLater(f, s); ok {
 			return a, nil
 		}
@@ -73,6 +73,9 @@ func (n *inode) truncate(ctx context.Context, f *FS, s fs.Setattr) (fs.Attr, err
 	if err := n.awaitFlights(ctx); err != nil {
 		return fs.Attr{}, err
 	}
+	n.mu.Lock()
+	s.KillPriv = s.KillPriv || n.kill // the data that does it may be cut off
+	n.mu.Unlock()
 	a, err := f.setattr(ctx, s)
 	if err != nil {
 		return fs.Attr{}, err
@@ -81,6 +84,7 @@ func (n *inode) truncate(ctx context.Context, f *FS, s fs.Setattr) (fs.Attr, err
 	defer n.mu.Unlock()
 	n.adopt(a)
 	f.budget.give(n.dirty.cut(s.Size))
+	n.kill = n.kill && len(n.dirty) > 0
 	n.changedAt(s.Time) // what stays is flushed later, and must not turn mtime back
 	n.settle(f)
 	return n.view(), nil
@@ -114,7 +118,8 @@ func (f *FS) shrink(ctx context.Context, s fs.Setattr) error {
 	}
 	size := a.Size
 	for step := (size - min(size, s.Size)) / 2; step > 0; step /= 2 {
-		_, err = f.do1(ctx, &fs.Setattr{Ino: s.Ino, Set: fs.SetSize, Size: size - step, Time: s.Time})
+		_, err = f.do1(ctx, &fs.Setattr{Ino: s.Ino, Set: fs.SetSize, Size: size - step, Time: s.Time,
+			KillPriv: s.KillPriv})
 		if !errors.Is(err, fs.ErrTooManyExtents) {
 			return err
 		}

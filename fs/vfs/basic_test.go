@@ -280,7 +280,7 @@ func TestReadOnly_RefusesEveryChange(t *testing.T) {
 	_, writeErr := r.Write(ctx, []byte("x"), 0)
 	for i, err := range []error{openErr, truncErr, mkdirErr, setErr, linkErr, writeErr, m.Unlink(ctx, 1, "f"),
 		m.Rmdir(ctx, 1, "f"), m.Rename(ctx, 1, "f", 1, "g", 0), m.Setxattr(ctx, 1, "user.a", nil, 0),
-		m.Removexattr(ctx, 1, "user.a"), r.Allocate(ctx, 0, 0, 1, false)} {
+		m.Removexattr(ctx, 1, "user.a"), r.Allocate(ctx, fs.Allocate{Len: 1})} {
 		if fs.CodeOf(err) != fs.CodeReadOnly {
 			t.Errorf("change %d: %v", i, err)
 		}

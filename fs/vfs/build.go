@@ -66,7 +66,8 @@ func (f *FS) build(j *job) *load {
 	id := j.r.nextBlob()
 	for _, c := range l.cargo {
 		for _, run := range c.runs {
-			l.add(c.part, &fs.Write{Ino: c.n.ino, Extents: b.extents(run, id, b.inlined[c]), Time: c.flight.mtime})
+			l.add(c.part, &fs.Write{Ino: c.n.ino, Extents: b.extents(run, id, b.inlined[c]), Time: c.flight.mtime,
+				KillPriv: c.flight.kill})
 			l.writes++
 			l.longest = max(l.longest, run.end()-run[0].off)
 		}

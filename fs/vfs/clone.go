@@ -10,32 +10,32 @@ import (
 // cloneMin is the length from which sharing extents beats copying bytes.
 const cloneMin = 64 << 10
 
-// CopyTo copies length bytes to dst as copy_file_range(2) does, and returns how many: fewer at the end of file. Large
-// ranges are shared, not copied. ErrInvalid for overlapping ranges of one file.
-func (h *Handle) CopyTo(ctx context.Context, dst *Handle, srcOff, dstOff, length uint64) (uint64, error) {
+// CopyTo copies op's range to dst as copy_file_range(2) does, and returns how many bytes: fewer at the end of file. Large
+// ranges are shared, not copied. Src, Dst and Time of op are set here. ErrInvalid for overlapping ranges of one file.
+func (h *Handle) CopyTo(ctx context.Context, dst *Handle, op fs.Clone) (uint64, error) {
 	if err := h.usable(); err != nil {
 		return 0, err
 	}
 	if err := dst.canWrite(); err != nil {
 		return 0, err
 	}
-	if srcOff > fs.SizeMax || dstOff > fs.SizeMax {
+	if op.SrcOff > fs.SizeMax || op.DstOff > fs.SizeMax {
 		return 0, fs.ErrFileTooBig
 	}
-	length = min(length, fs.SizeMax-srcOff)
-	if h.n == dst.n && srcOff < dstOff+length && dstOff < srcOff+length {
+	op.Len = min(op.Len, fs.SizeMax-op.SrcOff)
+	if h.n == dst.n && op.SrcOff < op.DstOff+op.Len && op.DstOff < op.SrcOff+op.Len {
 		return 0, fmt.Errorf("copy within inode %d: the ranges overlap: %w", h.n.ino, fs.ErrInvalid)
 	}
-	if length < cloneMin {
-		return h.copyBytes(ctx, dst, srcOff, dstOff, length)
+	if op.Len < cloneMin {
+		return h.copyBytes(ctx, dst, op)
 	}
-	return h.clone(ctx, dst, srcOff, dstOff, length)
+	return h.clone(ctx, dst, op)
 }
 
 // copyBytes copies a little, through memory.
-func (h *Handle) copyBytes(ctx context.Context, dst *Handle, srcOff, dstOff, length uint64) (uint64, error) {
-	p := make([]byte, length)
-	k, err := h.Read(ctx, p, srcOff)
+func (h *Handle) copyBytes(ctx context.Context, dst *Handle, op fs.Clone) (uint64, error) {
+	p := make([]byte, op.Len)
+	k, err := h.Read(ctx, p, op.SrcOff)
 	if k == 0 || err != nil {
 		return 0, err
 	}
@@ -46,11 +46,11 @@ func (h *Handle) copyBytes(ctx context.Context, dst *Handle, srcOff, dstOff, len
 	}
 	defer dst.n.unlock()
 	// Not dst.Write: copy_file_range(2) has an offset even where the handle appends.
-	done, err := dst.n.write(ctx, h.f, p[:k], dstOff)
+	done, err := dst.n.write(ctx, h.f, p[:k], op.DstOff, op.KillPriv)
 	return uint64(done), err
 }
 
-func (h *Handle) clone(ctx context.Context, dst *Handle, srcOff, dstOff, length uint64) (uint64, error) {
+func (h *Handle) clone(ctx context.Context, dst *Handle, op fs.Clone) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
 	unlock, err := lockBoth(ctx, h.n, dst.n)
@@ -64,9 +64,9 @@ func (h *Handle) clone(ctx context.Context, dst *Handle, srcOff, dstOff, length 
 		}
 	}
 	total := uint64(0)
-	err = inSteps(length, func(done, step uint64) (uint64, error) {
-		r, err := h.f.do1(ctx, &fs.Clone{Src: h.n.ino, SrcOff: srcOff + done, Dst: dst.n.ino, DstOff: dstOff + done,
-			Len: step, Time: h.f.now()})
+	err = inSteps(op.Len, func(done, step uint64) (uint64, error) {
+		r, err := h.f.do1(ctx, &fs.Clone{Src: h.n.ino, SrcOff: op.SrcOff + done, Dst: dst.n.ino, DstOff: op.DstOff + done,
+			Len: step, Time: h.f.now(), KillPriv: op.KillPriv})
 		if err != nil {
 			return 0, gone(err)
 		}

@@ -25,11 +25,11 @@ func TestFragmentedFile_IsOverwrittenTruncatedAndClonedInSteps(t *testing.T) {
 	}
 	h.mustFlush(t)
 	dst := m.create("g")
-	if k, err := h.CopyTo(ctxT(t), dst, 0, 0, uint64(len(want))); err != nil || k != uint64(len(want)) {
+	if k, err := h.CopyTo(ctxT(t), dst, fs.Clone{Len: uint64(len(want))}); err != nil || k != uint64(len(want)) {
 		t.Fatalf("copied %d, %v", k, err)
 	}
 	dst.mustBe(t, want)
-	if err := dst.Allocate(ctxT(t), fs.AllocatePunch, 1, 2*n-3, true); err != nil {
+	if err := dst.Allocate(ctxT(t), fs.Allocate{Mode: fs.AllocatePunch, Off: 1, Len: 2*n - 3, KeepSize: true}); err != nil {
 		t.Fatal(err)
 	}
 	punched := make([]byte, len(want))

@@ -240,7 +240,9 @@ func TestInterruptedCall_NeverHappensLater(t *testing.T) {
 			_, err := m.Setattr(ctx, h.Ino(), fs.Setattr{Set: fs.SetSize})
 			return err
 		},
-		"punch": func(ctx context.Context) error { return h.Allocate(ctx, fs.AllocatePunch, 0, 4, true) },
+		"punch": func(ctx context.Context) error {
+			return h.Allocate(ctx, fs.Allocate{Mode: fs.AllocatePunch, Len: 4, KeepSize: true})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mustBeErr(t, interrupted(t, m, call), context.Canceled)

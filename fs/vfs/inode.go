@@ -24,6 +24,7 @@ type inode struct {
 	pending *fs.Setattr // times that were set behind what is dirty; see pending.go
 	flights []*flight   // in the order of their jobs
 	held    bool        // something is unflushed: one user, one pin, one place in the dirty set
+	kill    bool        // some of dirty was written by who may not keep the file's set-id bits
 	frozen  bool        // nothing may be packed: a truncation is at the leader
 	mtime   fs.Time     // of the last write, while something is unflushed
 	born    time.Time   // of the oldest dirty byte, or of pending
@@ -41,6 +42,7 @@ type flight struct {
 	job   *job
 	segs  segments    // immutable
 	mtime fs.Time     // of segs
+	kill  bool        // segs take the file's set-id bits
 	set   *fs.Setattr // done behind segs, in the same transaction; nil if nothing is
 	lost  error       // why all this was given up; guarded by the inode's mu
 }
@@ -83,10 +85,10 @@ func (n *inode) view() fs.Attr {
 		return a
 	}
 	for _, fl := range n.flights {
-		wrote(&a, fl.segs, fl.mtime)
+		wrote(&a, fl.segs, fl.mtime, fl.kill)
 		set(&a, fl.set)
 	}
-	wrote(&a, n.dirty, n.mtime)
+	wrote(&a, n.dirty, n.mtime, n.kill)
 	set(&a, n.pending)
 	a.Size = n.size()
 	// What is unflushed may lie over what is mapped: an estimate, but never 0 where there are bytes.
@@ -159,7 +161,7 @@ func (n *inode) loseDirty(f *FS, err error) {
 // drop forgets what is waiting; mu is held.
 func (n *inode) drop(f *FS) {
 	f.budget.give(n.dirty.cost())
-	n.dirty, n.pending = nil, nil
+	n.dirty, n.pending, n.kill = nil, nil, false
 	n.settle(f)
 }
 

@@ -71,7 +71,7 @@ func (tw *twins) allocate(rt *rapid.T) {
 	off, n := drawRange(rt)
 	mode := rapid.SampledFrom([]fs.AllocateMode{fs.AllocatePlain, fs.AllocatePunch, fs.AllocateZero}).Draw(rt, "mode")
 	keep := rapid.Bool().Draw(rt, "keep") || mode == fs.AllocatePunch
-	if err := tw.h().Allocate(ctxT(tw.t()), mode, uint64(off), uint64(n), keep); err != nil {
+	if err := tw.h().Allocate(ctxT(tw.t()), fs.Allocate{Mode: mode, Off: uint64(off), Len: uint64(n), KeepSize: keep}); err != nil {
 		rt.Fatalf("allocate: %v", err)
 	}
 	if !keep {
@@ -89,7 +89,7 @@ func (tw *twins) clone(rt *rapid.T) {
 	if rapid.Bool().Draw(rt, "share") { // also where copying would do
 		copyTo = tw.h().clone
 	}
-	k, err := copyTo(ctxT(tw.t()), tw.h(), uint64(src), uint64(dst), uint64(n))
+	k, err := copyTo(ctxT(tw.t()), tw.h(), fs.Clone{SrcOff: uint64(src), DstOff: uint64(dst), Len: uint64(n)})
 	if src < dst+n && dst < src+n {
 		// Cut at the end of file the ranges may not overlap, which clone allows and copy_file_range does not.
 		if errors.Is(err, fs.ErrInvalid) {

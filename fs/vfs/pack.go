@@ -75,6 +75,7 @@ func (p *packer) pack(n *inode, pick take) {
 	for _, s := range pick(&n.dirty, p.f.cfg.BlobSize) {
 		p.job(int64(len(s.data))).add(n, s, size)
 	}
+	n.kill = n.kill && len(n.dirty) > 0 // a flight and what stays dirty may both hold what was written so
 	if n.pending != nil && len(n.dirty) == 0 {
 		p.job(0).addSet(n, size)
 	}
@@ -117,7 +118,7 @@ func (j *job) flight(n *inode, size uint64) *flight {
 	if last := len(n.flights) - 1; last >= 0 {
 		j.after = append(j.after, n.flights[last].job)
 	}
-	fl := &flight{n: n, job: j, mtime: n.mtime}
+	fl := &flight{n: n, job: j, mtime: n.mtime, kill: n.kill}
 	j.parts = append(j.parts, &part{n: n, flight: fl, size: size})
 	n.flights = append(n.flights, fl)
 	return fl

@@ -12,8 +12,8 @@ import (
 
 const times = fs.SetAtime | fs.SetMtime
 
-// onlyTimes reports whether a Setattr is what utimes(2) does: tar and rsync do it to every file that they write.
-func onlyTimes(set fs.SetMask) bool { return set != 0 && set&^times == 0 }
+// onlyTimes reports whether s is what utimes(2) does: tar and rsync do it to every file that they write.
+func onlyTimes(s *fs.Setattr) bool { return s.Set != 0 && s.Set&^times == 0 && !s.KillPriv }
 
 // setLater has the times of s set with the data's flush. Not ok: nothing is unflushed.
 func (n *inode) setLater(f *FS, s fs.Setattr) (a fs.Attr, ok bool) {
@@ -74,9 +74,13 @@ func (n *inode) changedAt(t fs.Time) {
 }
 
 // wrote shows in a what the flush of segs will do to it, besides the size.
-func wrote(a *fs.Attr, segs segments, mtime fs.Time) {
-	if len(segs) > 0 {
-		a.Mtime, a.Ctime = mtime, max(a.Ctime, mtime)
+func wrote(a *fs.Attr, segs segments, mtime fs.Time, kill bool) {
+	if len(segs) == 0 {
+		return
+	}
+	a.Mtime, a.Ctime = mtime, max(a.Ctime, mtime)
+	if kill {
+		a.KillPriv()
 	}
 }
 

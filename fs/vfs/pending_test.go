@@ -204,13 +204,21 @@ func TestView_IsWhatTheFlushMakesOfIt(t *testing.T) {
 		set := func(rt *rapid.T, which ...fs.SetMask) {
 			s := fs.Setattr{Set: rapid.SampledFrom(which).Draw(rt, "set"), Mode: rapid.Uint32Range(0, 0o7777).Draw(rt, "mode"),
 				UID: 1, GID: 2, Size: rapid.Uint64Range(0, 3000).Draw(rt, "size"),
-				Atime: fs.Time(rapid.Int64().Draw(rt, "atime")), Mtime: fs.Time(rapid.Int64().Draw(rt, "mtime"))}
+				Atime: fs.Time(rapid.Int64().Draw(rt, "atime")), Mtime: fs.Time(rapid.Int64().Draw(rt, "mtime")),
+				KillPriv: rapid.Bool().Draw(rt, "kill")}
 			setattr(t, m, h.Ino(), s)
 			shown = m.attr(h.Ino())
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"write": func(rt *rapid.T) {
-				h.mustWrite(t, pattern(1, rapid.IntRange(1, 1500).Draw(rt, "len")), rapid.Uint64Range(0, 2000).Draw(rt, "off"))
+				write := h.Write
+				if rapid.Bool().Draw(rt, "kill") {
+					write = h.WriteKillPriv
+				}
+				p := pattern(1, rapid.IntRange(1, 1500).Draw(rt, "len"))
+				if _, err := write(ctxT(t), p, rapid.Uint64Range(0, 2000).Draw(rt, "off")); err != nil {
+					rt.Fatal(err)
+				}
 				shown = m.attr(h.Ino())
 			},
 			"utimes":   func(rt *rapid.T) { set(rt, fs.SetAtime, fs.SetMtime, times) },

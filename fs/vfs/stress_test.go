@@ -75,7 +75,7 @@ func work(t *testing.T, m *mount, h *Handle, g, round int) {
 	case 1:
 		_, err = m.Setattr(ctxT(t), h.Ino(), fs.Setattr{Set: fs.SetMode, Mode: uint32(round)})
 	case 2:
-		err = h.Allocate(ctxT(t), fs.AllocatePunch, 8*stride, 1000, true)
+		err = h.Allocate(ctxT(t), fs.Allocate{Mode: fs.AllocatePunch, Off: 8 * stride, Len: 1000, KeepSize: true})
 	case 3:
 		name := fmt.Sprint("g", g)
 		if _, err = m.Link(ctxT(t), h.Ino(), fs.RootIno, name); err == nil {

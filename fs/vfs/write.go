@@ -15,6 +15,16 @@ const writeMax = 1 << 20
 // unflushed it waits. It returns how much was written, with an error only if that is less than p. ErrFileTooBig,
 // ErrUnavailable when nothing can be flushed any more.
 func (h *Handle) Write(ctx context.Context, p []byte, off uint64) (int, error) {
+	return h.writeAs(ctx, p, off, false)
+}
+
+// WriteKillPriv is Write for a caller that may not keep the file's set-id bits. They go with the data: at once in what this
+// mount shows, and elsewhere when the data comes.
+func (h *Handle) WriteKillPriv(ctx context.Context, p []byte, off uint64) (int, error) {
+	return h.writeAs(ctx, p, off, true)
+}
+
+func (h *Handle) writeAs(ctx context.Context, p []byte, off uint64, kill bool) (int, error) {
 	if err := h.canWrite(); err != nil {
 		return 0, err
 	}
@@ -31,7 +41,7 @@ func (h *Handle) Write(ctx context.Context, p []byte, off uint64) (int, error) {
 		}
 		off = end
 	}
-	done, err := h.n.write(ctx, h.f, p, off)
+	done, err := h.n.write(ctx, h.f, p, off, kill)
 	if done > 0 {
 		return done, nil // as write(2) does: the next one reports the error if it lasts
 	}
@@ -63,14 +73,14 @@ func (f *FS) endOf(ctx context.Context, n *inode) (uint64, error) {
 	return a.Size, err
 }
 
-// write takes p into memory; the operation lock is held.
-func (n *inode) write(ctx context.Context, f *FS, p []byte, off uint64) (done int, err error) {
+// write takes p into memory; the operation lock is held. kill says that it takes the set-id bits.
+func (n *inode) write(ctx context.Context, f *FS, p []byte, off uint64, kill bool) (done int, err error) {
 	if off > fs.SizeMax || uint64(len(p)) > fs.SizeMax-off {
 		return 0, fmt.Errorf("write inode %d up to %d: %w", n.ino, off+uint64(len(p)), fs.ErrFileTooBig)
 	}
 	for len(p) > 0 {
 		k := min(len(p), writeMax)
-		if err := n.writeStep(ctx, f, p[:k], off); err != nil {
+		if err := n.writeStep(ctx, f, p[:k], off, kill); err != nil {
 			return done, fmt.Errorf("write inode %d at %d: %w", n.ino, off, unavailable(err))
 		}
 		done, off, p = done+k, off+uint64(k), p[k:]
@@ -78,7 +88,7 @@ func (n *inode) write(ctx context.Context, f *FS, p []byte, off uint64) (done in
 	return done, nil
 }
 
-func (n *inode) writeStep(ctx context.Context, f *FS, p []byte, off uint64) error {
+func (n *inode) writeStep(ctx context.Context, f *FS, p []byte, off uint64, kill bool) error {
 	// An estimate; the difference to the real cost is settled below, either way.
 	reserved := int64(len(p)) + 2*segmentOverhead
 	if err := f.budget.take(ctx, reserved, f.relieve); err != nil {
@@ -91,6 +101,7 @@ func (n *inode) writeStep(ctx context.Context, f *FS, p []byte, off uint64) erro
 	}
 	cost, full := n.dirty.write(off, p, f.cfg.BlobSize)
 	n.changedAt(fs.TimeOf(now))
+	n.kill = n.kill || kill
 	n.settle(f)
 	n.mu.Unlock()
 	f.budget.give(reserved - cost)

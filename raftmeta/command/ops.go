@@ -133,10 +133,12 @@ func wireOp(c *wire.Coder, p *fs.Op) {
 		wire.Int(c, &o.Atime)
 		wire.Int(c, &o.Mtime)
 		wire.Int(c, &o.Time)
+		c.Bool(&o.KillPriv)
 	case *fs.Write:
 		wire.Uint(c, &o.Ino)
 		wire.Slice(c, &o.Extents, WireExtent)
 		wire.Int(c, &o.Time)
+		c.Bool(&o.KillPriv)
 	case *fs.Allocate:
 		wire.Uint(c, &o.Ino)
 		c.Uint64(&o.Off)
@@ -144,6 +146,7 @@ func wireOp(c *wire.Coder, p *fs.Op) {
 		wire.Uint(c, &o.Mode)
 		c.Bool(&o.KeepSize)
 		wire.Int(c, &o.Time)
+		c.Bool(&o.KillPriv)
 	case *fs.Clone:
 		wire.Uint(c, &o.Src)
 		c.Uint64(&o.SrcOff)
@@ -151,6 +154,7 @@ func wireOp(c *wire.Coder, p *fs.Op) {
 		c.Uint64(&o.DstOff)
 		c.Uint64(&o.Len)
 		wire.Int(c, &o.Time)
+		c.Bool(&o.KillPriv)
 	case *fs.Setxattr:
 		wire.Uint(c, &o.Ino)
 		c.String(&o.Name)

@@ -14,11 +14,11 @@ func ops() []fs.Op {
 		&fs.Unlink{Parent: 1, Name: "a", Time: 2},
 		&fs.Rmdir{Parent: 1, Name: "a", Time: 2},
 		&fs.Rename{Parent: 1, Name: "a", NewParent: 2, NewName: "b", Flags: fs.RenameExchange, Time: 3},
-		&fs.Setattr{Ino: 1, Set: 2, Mode: 3, UID: 4, GID: 5, Size: 6, Atime: 7, Mtime: 8, Time: 9},
-		&fs.Write{Ino: 1, Time: 2, Extents: []fs.Extent{
+		&fs.Setattr{Ino: 1, Set: 2, Mode: 3, UID: 4, GID: 5, Size: 6, Atime: 7, Mtime: 8, Time: 9, KillPriv: true},
+		&fs.Write{Ino: 1, Time: 2, KillPriv: true, Extents: []fs.Extent{
 			{Off: 1, Len: 2, Blob: fs.BlobID{Session: 3, Counter: 4}, BlobOff: 5}, {Off: 6, Len: 2, Data: []byte("xy")}}},
-		&fs.Allocate{Ino: 1, Off: 2, Len: 3, Mode: fs.AllocateZero, KeepSize: true, Time: 4},
-		&fs.Clone{Src: 1, SrcOff: 2, Dst: 3, DstOff: 4, Len: 5, Time: 6},
+		&fs.Allocate{Ino: 1, Off: 2, Len: 3, Mode: fs.AllocateZero, KeepSize: true, Time: 4, KillPriv: true},
+		&fs.Clone{Src: 1, SrcOff: 2, Dst: 3, DstOff: 4, Len: 5, Time: 6, KillPriv: true},
 		&fs.Setxattr{Ino: 1, Name: "a", Value: []byte("v"), Flags: fs.XattrReplace, Time: 2},
 		&fs.Removexattr{Ino: 1, Name: "a", Time: 2},
 		&fs.Check{Ino: 1, Version: 2},
@@ -74,7 +74,7 @@ func randomTx(t *rapid.T) *Tx {
 			tx.Ops = append(tx.Ops, &fs.Rename{Parent: ino, Name: name.Draw(t, "name"), NewName: name.Draw(t, "new"),
 				Flags: fs.RenameFlags(rapid.Uint8().Draw(t, "flags")), Time: when})
 		case 2:
-			w := &fs.Write{Ino: ino, Time: when}
+			w := &fs.Write{Ino: ino, Time: when, KillPriv: rapid.Bool().Draw(t, "kill")}
 			for range rapid.IntRange(0, 3).Draw(t, "extents") {
 				w.Extents = append(w.Extents, randomExtent(t))
 			}

@@ -19,7 +19,7 @@ func (c *change) write(o *fs.Write) (about, error) {
 		end = max(end, e.End())
 	}
 	i.Size = end
-	c.modified(i, o.Time)
+	c.written(i, o.Time, o.KillPriv)
 	return about{inode: i}, nil
 }
 
@@ -81,7 +81,7 @@ func (c *change) allocate(o *fs.Allocate) (about, error) {
 	if o.Mode != fs.AllocatePunch && !o.KeepSize {
 		i.Size = max(i.Size, end)
 	}
-	c.modified(i, o.Time)
+	c.written(i, o.Time, o.KillPriv)
 	return about{inode: i}, nil
 }
 
@@ -112,7 +112,7 @@ func (c *change) clone(o *fs.Clone) (about, error) {
 		return about{}, err
 	}
 	dst.Size = max(dst.Size, o.DstOff+n)
-	c.modified(dst, o.Time)
+	c.written(dst, o.Time, o.KillPriv)
 	return about{inode: dst, n: n}, nil
 }
 

@@ -134,6 +134,14 @@ func (c *change) modified(i *inode, t fs.Time) {
 	c.changed(i, t)
 }
 
+// written is modified for the data of a file, which costs it its set-id bits if that says killPriv.
+func (c *change) written(i *inode, t fs.Time, killPriv bool) {
+	if killPriv {
+		i.KillPriv()
+	}
+	c.modified(i, t)
+}
+
 // orphan records that an inode has lost its last name; adopt that a nameless one got its first.
 func (c *change) orphan(i *inode) error {
 	c.n.stats.Orphans++

@@ -69,6 +69,34 @@ func TestChown_TakesTheRightsOfItsOwnerFromAProgram(t *testing.T) {
 	}
 }
 
+func TestKillPriv_TakesSetIDBitsWithTheData(t *testing.T) {
+	c := newCluster(t)
+	c.file(2, "a")
+	c.file(3, "b")
+	c.ok(&fs.Write{Ino: 3, Extents: []fs.Extent{{Len: 1, Data: []byte("x")}}})
+	for _, kill := range []bool{true, false} {
+		want := uint32(0o6755)
+		if kill {
+			want = 0o755
+		}
+		for _, op := range []fs.Op{
+			&fs.Write{Ino: 2, Extents: []fs.Extent{{Len: 1, Data: []byte("x")}}, KillPriv: kill},
+			&fs.Setattr{Ino: 2, Set: fs.SetSize, Size: 5, KillPriv: kill},
+			&fs.Setattr{Ino: 2, KillPriv: kill},
+			&fs.Allocate{Ino: 2, Len: 1, KillPriv: kill},
+			&fs.Clone{Src: 3, Dst: 2, Len: 1, KillPriv: kill},
+		} {
+			c.ok(&fs.Setattr{Ino: 2, Set: fs.SetMode, Mode: 0o6755})
+			if a := c.ok(op).Attr; a.Mode != want {
+				t.Errorf("%+v: mode %o, want %o", op, a.Mode, want)
+			}
+		}
+	}
+	if a := c.ok(&fs.Setattr{Ino: 2, Set: fs.SetMode, Mode: 0o6755, KillPriv: true}).Attr; a.Mode != 0o6755 {
+		t.Errorf("mode set by the same operation becomes %o", a.Mode)
+	}
+}
+
 func TestSetattr_Refusals(t *testing.T) {
 	c := newCluster(t)
 	c.file(2, "a")

@@ -28,10 +28,11 @@ func (g *Generator) op(c *client) fs.Op {
 		return g.write()
 	case 19:
 		return &fs.Allocate{Ino: g.file(), Off: g.offset(), Len: uint64(g.choose(sizeMax / 2)),
-			Mode: fs.AllocateMode(g.choose(4)), KeepSize: g.choose(2) == 0, Time: g.tick()}
+			Mode: fs.AllocateMode(g.choose(4)), KeepSize: g.choose(2) == 0, Time: g.tick(),
+			KillPriv: g.choose(2) == 0}
 	case 20, 21:
 		return &fs.Clone{Src: g.file(), SrcOff: g.offset() / 2, Dst: g.file(), DstOff: g.offset(),
-			Len: uint64(g.choose(sizeMax)), Time: g.tick()}
+			Len: uint64(g.choose(sizeMax)), Time: g.tick(), KillPriv: g.choose(2) == 0}
 	case 22:
 		return &fs.Removexattr{Ino: g.any().ino, Name: "user." + names[g.choose(2)], Time: g.tick()}
 	}
@@ -84,7 +85,8 @@ func (g *Generator) create(c *client) fs.Op {
 
 func (g *Generator) setattr() fs.Op {
 	o := &fs.Setattr{Ino: g.any().ino, Set: fs.SetMask(g.choose(64)) &^ fs.SetSize, Mode: uint32(g.choose(0o10000)), UID: uint32(g.choose(3)),
-		GID: uint32(g.choose(3)), Size: g.offset(), Atime: g.tick(), Mtime: g.tick(), Time: g.tick()}
+		GID: uint32(g.choose(3)), Size: g.offset(), Atime: g.tick(), Mtime: g.tick(), Time: g.tick(),
+		KillPriv: g.choose(4) == 0}
 	if g.choose(2) == 0 {
 		o.Ino, o.Set = g.file(), o.Set|fs.SetSize
 	}
@@ -96,7 +98,7 @@ func (g *Generator) setattr() fs.Op {
 
 // write makes extents: inline ones, and pieces of blobs, often such as continue the one before.
 func (g *Generator) write() fs.Op {
-	o := &fs.Write{Ino: g.file(), Time: g.tick()}
+	o := &fs.Write{Ino: g.file(), Time: g.tick(), KillPriv: g.choose(2) == 0}
 	at := g.offset()
 	var last fs.Extent
 	for range 1 + g.choose(3) {

@@ -26,6 +26,17 @@ func (f *file) resize(size uint64) {
 
 func (f *file) grow(size uint64) { f.resize(max(size, uint64(len(f.data)))) }
 
+// kill takes the set-id bits; set-gid without group execution is not one.
+func (f *file) kill(yes bool) {
+	if !yes || f.isDir() {
+		return
+	}
+	f.attr.Mode &^= 0o4000
+	if f.attr.Mode&0o010 != 0 {
+		f.attr.Mode &^= 0o2000
+	}
+}
+
 func (m *Model) setattr(o *fs.Setattr) (fs.Result, fs.Code) {
 	f := m.inodes[o.Ino]
 	if f == nil {
@@ -48,12 +59,7 @@ func (m *Model) setattr(o *fs.Setattr) (fs.Result, fs.Code) {
 	if o.Set&fs.SetGID != 0 {
 		a.GID = o.GID
 	}
-	if o.Set&(fs.SetUID|fs.SetGID) != 0 && !f.isDir() {
-		a.Mode &^= 0o4000
-		if a.Mode&0o010 != 0 {
-			a.Mode &^= 0o2000
-		}
-	}
+	f.kill(o.KillPriv || o.Set&(fs.SetUID|fs.SetGID) != 0)
 	if o.Set&fs.SetMode != 0 {
 		if a.Type == fs.TypeSymlink {
 			return fs.Result{}, fs.CodeNotSupported
@@ -110,6 +116,7 @@ func (m *Model) write(o *fs.Write) (fs.Result, fs.Code) {
 			f.data[e.Off+n] = c
 		}
 	}
+	f.kill(o.KillPriv)
 	f.stamp(o.Time)
 	return m.result(f, nil, nil), fs.CodeOK
 }
@@ -133,6 +140,7 @@ func (m *Model) allocate(o *fs.Allocate) (fs.Result, fs.Code) {
 	if !o.KeepSize && o.Mode != fs.AllocatePunch {
 		f.grow(o.Off + o.Len)
 	}
+	f.kill(o.KillPriv)
 	f.stamp(o.Time)
 	return m.result(f, nil, nil), fs.CodeOK
 }
@@ -162,6 +170,7 @@ func (m *Model) clone(o *fs.Clone) (fs.Result, fs.Code) {
 	}
 	dst.grow(o.DstOff + n)
 	copy(dst.data[o.DstOff:], cells)
+	dst.kill(o.KillPriv)
 	dst.stamp(o.Time)
 	r := m.result(dst, nil, nil)
 	r.N = n
