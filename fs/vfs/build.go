@@ -72,7 +72,8 @@ func (f *FS) build(j *job) *load {
 			l.longest = max(l.longest, run.end()-run[0].off)
 		}
 		if c.whole && c.flight.set != nil {
-			l.add(c.part, c.flight.set)
+			set := *c.flight.set // the views read that one while this one is encoded, which writes to it
+			l.add(c.part, &set)
 		}
 	}
 	if len(b.data) > 0 {

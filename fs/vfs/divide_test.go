@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"dfs/fs"
 	"dfs/raftmeta/localmeta"
@@ -88,9 +89,9 @@ func fragment(t *testing.T, m *mount, h *Handle, n, stride int) {
 
 // Over so many extents no operation is too much, but all that a blob's bytes need are together.
 func TestFlushThatIsTooMuchForOneTransaction_TakesSeveral(t *testing.T) {
-	const stride, n = fs.BlobMax / (2 * fs.TxExtentsMax), 2*fs.TxExtentsMax - 1
+	const stride, n = 8, fs.TxExtentsMax + fs.TxExtentsMax/8
 	w := newWorld(t, localmeta.Config{})
-	m := w.mount(t, Config{})
+	m := w.mount(t, Config{OpTimeout: 30 * time.Second})
 	h := m.create("f")
 	fragment(t, m, h, n, stride)
 	other := m.create("g")
