@@ -94,6 +94,14 @@ type Dirent struct {
 	Attr   Attr
 }
 
+// Listing is a piece of a directory.
+type Listing struct {
+	Entries []Dirent // by rising cookie
+	// End is the cookie that the directory's next entry will get: all that it has now lie below, all that come later do
+	// not.
+	End Cookie
+}
+
 // Statfs is the space of the whole cluster as a user can use it: raw bytes divided by the number of replicas.
 type Statfs struct {
 	TotalBytes uint64

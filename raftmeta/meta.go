@@ -93,8 +93,8 @@ func (n *Node) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 }
 
 // Readdir implements fs.Reader.
-func (n *Node) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) ([]fs.Dirent, error) {
-	return ask(ctx, n, func(s *snapshot) ([]fs.Dirent, error) { return s.Readdir(dir, after, limit) })
+func (n *Node) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
+	return ask(ctx, n, func(s *snapshot) (fs.Listing, error) { return s.Readdir(dir, after, limit) })
 }
 
 // Readlink implements fs.Reader.

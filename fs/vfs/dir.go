@@ -3,6 +3,7 @@ package vfs
 import (
 	"context"
 	"fmt"
+	"sort"
 	"sync"
 	"sync/atomic"
 
@@ -24,7 +25,8 @@ type DirHandle struct {
 	mu    sync.Mutex
 	ahead []fs.Dirent // listed, not emitted; they follow after
 	after fs.Cookie
-	end   bool // nothing follows ahead
+	until fs.Cookie // where the listing ends, by its first answer since it was opened or rewound; 0 before that
+	end   bool      // nothing follows ahead
 	limit int
 }
 
@@ -46,14 +48,20 @@ func (d *DirHandle) Ino() fs.Ino { return d.n.ino }
 
 // Read emits the entries behind after, by rising cookie, until emit returns false or there are no more. "." and ".." are
 // not among them. An entry that emit refused comes again when the next Read goes on behind the one before it.
+//
+// What is entered, or renamed, after the listing began lies behind its end. So it ends, and has no entry twice, even if
+// each one is renamed as it is read.
 func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(fs.Dirent) bool) error {
 	if d.released.Load() {
 		return fs.ErrClosed
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if after != d.after || after == 0 { // 0: rewinddir(3) wants to see what is there now
+	if after != d.after || after == 0 {
 		d.ahead, d.after, d.end, d.limit = nil, after, false, listMin
+	}
+	if after == 0 { // rewinddir(3) wants to see what is there now
+		d.until = 0
 	}
 	for {
 		for len(d.ahead) > 0 {
@@ -75,15 +83,25 @@ func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(fs.Dire
 
 // list asks the leader for the next entries.
 func (d *DirHandle) list(ctx context.Context) error {
-	entries, err := bounded(ctx, d.f, func(ctx context.Context) ([]fs.Dirent, error) {
+	l, err := bounded(ctx, d.f, func(ctx context.Context) (fs.Listing, error) {
 		return d.f.meta.Readdir(ctx, d.n.ino, d.after, d.limit)
 	})
 	if err != nil {
 		return fmt.Errorf("list directory %d: %w", d.n.ino, gone(err))
 	}
-	d.ahead, d.end = entries, len(entries) < d.limit
+	if d.until == 0 {
+		d.until = l.End
+	}
+	d.ahead = before(l.Entries, d.until)
+	d.end = len(d.ahead) < d.limit
 	d.limit = min(2*d.limit, listMax)
 	return nil
+}
+
+// before is the entries below a cookie.
+func before(entries []fs.Dirent, end fs.Cookie) []fs.Dirent {
+	n := sort.Search(len(entries), func(i int) bool { return entries[i].Cookie >= end })
+	return entries[:n]
 }
 
 // Fsync makes the directory's entries durable: they are written through, so they are.

@@ -97,8 +97,8 @@ func (m *Mount) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 }
 
 // Readdir implements fs.Meta.
-func (m *Mount) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) ([]fs.Dirent, error) {
-	return read(ctx, m, "readdir", func(v state.View) ([]fs.Dirent, error) { return v.Readdir(dir, after, limit) })
+func (m *Mount) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
+	return read(ctx, m, "readdir", func(v state.View) (fs.Listing, error) { return v.Readdir(dir, after, limit) })
 }
 
 // Readlink implements fs.Meta.

@@ -723,6 +723,7 @@ func (x *Dirent) GetAttr() *Attr {
 type ReaddirReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       []*Dirent              `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	End           uint64                 `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"` // the cookie that the directory's next entry will get
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -762,6 +763,13 @@ func (x *ReaddirReply) GetEntries() []*Dirent {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *ReaddirReply) GetEnd() uint64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
 }
 
 type ReadlinkReply struct {
@@ -2699,9 +2707,10 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x06Dirent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x16\n" +
 	"\x06cookie\x18\x02 \x01(\x04R\x06cookie\x12%\n" +
-	"\x04attr\x18\x03 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\"=\n" +
+	"\x04attr\x18\x03 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\"O\n" +
 	"\fReaddirReply\x12-\n" +
-	"\aentries\x18\x01 \x03(\v2\x13.dfs.meta.v1.DirentR\aentries\"'\n" +
+	"\aentries\x18\x01 \x03(\v2\x13.dfs.meta.v1.DirentR\aentries\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\x04R\x03end\"'\n" +
 	"\rReadlinkReply\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\fR\x06target\"K\n" +
 	"\rLayoutRequest\x12\x10\n" +

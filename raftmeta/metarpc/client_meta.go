@@ -52,10 +52,10 @@ func (c *Client) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 }
 
 // Readdir implements fs.Meta.
-func (c *Client) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) ([]fs.Dirent, error) {
+func (c *Client) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
 	req := &metapb.ReaddirRequest{Dir: uint64(dir), After: uint64(after), Limit: count(limit)}
 	rep, err := unary(ctx, c, "readdir", req, checkReaddir, metapb.MetaClient.Readdir)
-	return each(rep.GetEntries(), fromDirent), err
+	return fromListing(rep), err
 }
 
 // Readlink implements fs.Meta.

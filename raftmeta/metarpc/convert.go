@@ -78,6 +78,14 @@ func fromDirent(d *metapb.Dirent) fs.Dirent {
 	return fs.Dirent{Name: string(d.GetName()), Cookie: fs.Cookie(d.GetCookie()), Attr: fromAttr(d.GetAttr())}
 }
 
+func toListing(l fs.Listing) *metapb.ReaddirReply {
+	return &metapb.ReaddirReply{Entries: each(l.Entries, toDirent), End: uint64(l.End)}
+}
+
+func fromListing(l *metapb.ReaddirReply) fs.Listing {
+	return fs.Listing{Entries: each(l.GetEntries(), fromDirent), End: fs.Cookie(l.GetEnd())}
+}
+
 func toStatfs(s fs.Statfs) *metapb.StatfsReply {
 	return &metapb.StatfsReply{TotalBytes: s.TotalBytes, FreeBytes: s.FreeBytes, Inodes: s.Inodes}
 }

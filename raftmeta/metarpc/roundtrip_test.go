@@ -22,7 +22,7 @@ func exactCalls() []exact {
 		session = fill[fs.Session]()
 		mount   = fill[fs.Mount]()
 		layout  = fill[fs.Layout]()
-		dirents = fill[[]fs.Dirent]()
+		listing = fill[fs.Listing]()
 		statfs  = fill[fs.Statfs]()
 		result  = fill[fs.TxResult]()
 		node    = fill[fs.NodeInfo]()
@@ -35,7 +35,7 @@ func exactCalls() []exact {
 	// The layout's first extent lies in a blob, its second in itself.
 	layout.Extents[0].Data = nil
 	layout.Extents[1].Blob, layout.Extents[1].BlobOff = fs.BlobID{}, 0
-	mount.Path, txs[0].Ops[0], dirents[0].Name = "/mnt/\xff\xfe", "create 1/\xff", "name\xff"
+	mount.Path, txs[0].Ops[0], listing.Entries[0].Name = "/mnt/\xff\xfe", "create 1/\xff", "name\xff"
 	node.Addr, node.State = "10.0.0.1:7400", fs.NodeSuspect
 
 	return []exact{
@@ -43,7 +43,7 @@ func exactCalls() []exact {
 		{"abort", []any{fs.Epoch(9), id}, &result, func(ctx context.Context, c *Client) (any, error) { return c.Abort(ctx, 9, id) }},
 		{"lookup", []any{fs.Ino(7), "n\xffame"}, attr, func(ctx context.Context, c *Client) (any, error) { return c.Lookup(ctx, 7, "n\xffame") }},
 		{"getattr", []any{fs.Ino(7)}, attr, func(ctx context.Context, c *Client) (any, error) { return c.Getattr(ctx, 7) }},
-		{"readdir", []any{fs.Ino(7), fs.Cookie(8), 9}, dirents, func(ctx context.Context, c *Client) (any, error) { return c.Readdir(ctx, 7, 8, 9) }},
+		{"readdir", []any{fs.Ino(7), fs.Cookie(8), 9}, listing, func(ctx context.Context, c *Client) (any, error) { return c.Readdir(ctx, 7, 8, 9) }},
 		{"readlink", []any{fs.Ino(7)}, "tar\xffget", func(ctx context.Context, c *Client) (any, error) { return c.Readlink(ctx, 7) }},
 		{"layout", []any{fs.Ino(7), uint64(8), uint64(9)}, &layout, func(ctx context.Context, c *Client) (any, error) { return c.Layout(ctx, 7, 8, 9) }},
 		{"getxattr", []any{fs.Ino(7), "user.x"}, []byte{0, 1, 255}, func(ctx context.Context, c *Client) (any, error) { return c.Getxattr(ctx, 7, "user.x") }},

@@ -61,9 +61,9 @@ func (s *Server) Getattr(ctx context.Context, r *metapb.InoRequest) (*metapb.Att
 
 // Readdir implements metapb.MetaServer.
 func (s *Server) Readdir(ctx context.Context, r *metapb.ReaddirRequest) (*metapb.ReaddirReply, error) {
-	return serve(ctx, s.limit, r, checkReaddir, func(ctx context.Context, r *metapb.ReaddirRequest) ([]fs.Dirent, error) {
+	return serve(ctx, s.limit, r, checkReaddir, func(ctx context.Context, r *metapb.ReaddirRequest) (fs.Listing, error) {
 		return s.meta.Readdir(ctx, fs.Ino(r.GetDir()), fs.Cookie(r.GetAfter()), int(r.GetLimit()))
-	}, func(d []fs.Dirent) *metapb.ReaddirReply { return &metapb.ReaddirReply{Entries: each(d, toDirent)} })
+	}, toListing)
 }
 
 // Readlink implements metapb.MetaServer.

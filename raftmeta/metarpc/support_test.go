@@ -48,8 +48,8 @@ func (f *fakeMeta) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 	return answer[fs.Attr](f.do(ctx, "getattr", ino))
 }
 
-func (f *fakeMeta) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) ([]fs.Dirent, error) {
-	return answer[[]fs.Dirent](f.do(ctx, "readdir", dir, after, limit))
+func (f *fakeMeta) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
+	return answer[fs.Listing](f.do(ctx, "readdir", dir, after, limit))
 }
 
 func (f *fakeMeta) Readlink(ctx context.Context, ino fs.Ino) (string, error) {

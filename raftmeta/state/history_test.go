@@ -51,10 +51,10 @@ func (p *past) follow(v state.View, ino fs.Ino) error {
 		if err != nil {
 			return err
 		}
-		for _, d := range list {
+		for _, d := range list.Entries {
 			looks += fmt.Sprintf(" %s=%d@%d", d.Name, d.Attr.Ino, d.Cookie)
 		}
-		if err := p.followCookies(list); err != nil {
+		if err := p.followCookies(list.Entries); err != nil {
 			return err
 		}
 	case fs.TypeRegular:

@@ -168,7 +168,7 @@ func TestRmdir_LeavesADirectoryThatStillAnswersButHoldsNothing(t *testing.T) {
 	if r.Attr.Nlink != 0 || r.Attr.Parent != 0 || r.Parent.Nlink != 2 || r.Parent.Mtime != 50 {
 		t.Errorf("removed: %+v", r)
 	}
-	if list, err := c.view().Readdir(2, 0, 10); err != nil || len(list) != 0 {
+	if list, err := c.view().Readdir(2, 0, 10); err != nil || len(list.Entries) != 0 {
 		t.Errorf("listed: %v, %v", list, err)
 	}
 	if _, err := c.view().Path(2); !errors.Is(err, fs.ErrNotExist) {

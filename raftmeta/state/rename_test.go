@@ -19,7 +19,7 @@ func (c *cluster) tree() string {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		for _, d := range list {
+		for _, d := range list.Entries {
 			kind := "f"
 			if d.Attr.IsDir() {
 				kind = "d"
@@ -170,18 +170,18 @@ func TestRename_TheEntryGetsAFreshCookie(t *testing.T) {
 			t.Fatal(err)
 		}
 		out := ""
-		for _, d := range list {
+		for _, d := range list.Entries {
 			out += fmt.Sprintf("%s%d ", d.Name, d.Cookie)
 		}
-		return out
+		return out + fmt.Sprint(list.End)
 	}
-	if got := names(); got != "f3 g4 h5 d6 p7 q8 " {
+	if got := names(); got != "f3 g4 h5 d6 p7 q8 9" {
 		t.Fatalf("at first %s", got)
 	}
 	c.ok(&fs.Rename{Parent: 1, Name: "g", NewParent: 1, NewName: "a", Time: 9})
 	c.ok(&fs.Rename{Parent: 1, Name: "q", NewParent: 1, NewName: "p", Time: 9})
 	c.ok(&fs.Rename{Parent: 1, Name: "f", NewParent: 1, NewName: "h", Flags: fs.RenameExchange, Time: 9})
-	if got := names(); got != "d6 a9 p10 h11 f12 " {
+	if got := names(); got != "d6 a9 p10 h11 f12 13" {
 		t.Errorf("after the renames %s", got)
 	}
 }

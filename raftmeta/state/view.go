@@ -76,23 +76,24 @@ func (v View) Getattr(ino fs.Ino) (fs.Attr, error) {
 }
 
 // Readdir lists entries; see fs.Reader.
-func (v View) Readdir(dir fs.Ino, after fs.Cookie, limit int) ([]fs.Dirent, error) {
+func (v View) Readdir(dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
 	if limit < 1 || limit > fs.ReaddirMax {
-		return nil, fmt.Errorf("list %d entries: %w", limit, fs.ErrInvalid)
+		return fs.Listing{}, fmt.Errorf("list %d entries: %w", limit, fs.ErrInvalid)
 	}
-	if _, err := v.dir(dir); err != nil {
-		return nil, err
+	d, err := v.dir(dir)
+	if err != nil {
+		return fs.Listing{}, err
 	}
 	list, err := v.entries(dir, after, limit)
 	if err != nil {
-		return nil, fmt.Errorf("list directory %d: %w", dir, err)
+		return fs.Listing{}, fmt.Errorf("list directory %d: %w", dir, err)
 	}
 	for n := range list {
 		if list[n].Attr, err = v.named(list[n].Attr.Ino); err != nil {
-			return nil, fmt.Errorf("list directory %d: %w", dir, err)
+			return fs.Listing{}, fmt.Errorf("list directory %d: %w", dir, err)
 		}
 	}
-	return list, nil
+	return fs.Listing{Entries: list, End: d.nextCookie}, nil
 }
 
 // entries lists a directory with nothing in Attr but Ino and Type.

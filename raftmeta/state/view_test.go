@@ -66,7 +66,7 @@ func TestView_ReaddirPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range list {
+		for _, d := range list.Entries {
 			got, after = append(got, d.Name), d.Cookie
 			if d.Attr != c.attr(d.Attr.Ino) {
 				t.Errorf("%q listed with %+v", d.Name, d.Attr)
@@ -76,7 +76,7 @@ func TestView_ReaddirPages(t *testing.T) {
 				want = slices.DeleteFunc(want, func(s string) bool { return s == "f1" })
 			}
 		}
-		if len(list) < 3 {
+		if len(list.Entries) < 3 {
 			break
 		}
 	}

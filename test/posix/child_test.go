@@ -8,6 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // childEnv makes this process do one thing to a file, for tests that need another user or somebody to kill.
@@ -46,6 +49,8 @@ func childDo(verb, path string) error {
 		return onFile(path, 0, writeTwice)
 	case "hold":
 		return onFile(path, 0, hold)
+	case "rename-all":
+		return renameAll(path)
 	}
 	return fmt.Errorf("unknown verb %q", verb)
 }
@@ -70,6 +75,40 @@ func writeTwice(f *os.File) error {
 	_, err := f.Write([]byte("y"))
 	return err
 }
+
+// renameAll renames each entry of a directory as it reads it, by the smallest reads that there are, and says how many
+// that were. It gives up at twice as many as there can be.
+func renameAll(dir string) error {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	renamed := 0
+	for buf := make([]byte, 64); ; {
+		n, err := unix.Getdents(fd, buf)
+		if err != nil || n == 0 {
+			fmt.Print(renamed)
+			return err
+		}
+		for rest := buf[:n]; len(rest) > 0; {
+			var e fuse.DirEntry
+			rest = rest[e.Parse(rest):]
+			if e.Name == "." || e.Name == ".." {
+				continue
+			}
+			if renamed++; renamed > 2*renameAllFiles {
+				return errors.New("the listing does not end")
+			}
+			if err := os.Rename(dir+"/"+e.Name, dir+"/"+e.Name+"+"); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// renameAllFiles is how many entries renameAll finds: more than one answer of the leader holds.
+const renameAllFiles = 1500
 
 // hold says that it is there and waits for a byte.
 func hold(*os.File) error {

@@ -138,6 +138,20 @@ func TestListing_WhileRemoving_MissesNothing(t *testing.T) {
 	}
 }
 
+func TestListing_WhileRenaming_EndsAndHasEachNameOnce(t *testing.T) {
+	d := start(t, 1, options{}).dir()
+	fill(t, d, renameAllFiles, "f")
+	out, err := child("rename-all", d, 0).CombinedOutput()
+	if err != nil || string(out) != fmt.Sprint(renameAllFiles) {
+		t.Fatalf("renamed %s of %d entries: %v", out, renameAllFiles, err)
+	}
+	for _, name := range names(entries(t, openDir(t, d), -1))[2:] {
+		if strings.Count(name, "+") != 1 {
+			t.Errorf("%s was renamed more or less than once", name)
+		}
+	}
+}
+
 func TestRemovedDirectory_StaysWhileOpen(t *testing.T) {
 	d := start(t, 1, options{}).dir()
 	must(t, os.Mkdir(d+"/d", 0o755))

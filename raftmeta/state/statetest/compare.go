@@ -93,9 +93,13 @@ func (m *Model) compareInode(v state.View, f *file) error {
 }
 
 func (m *Model) compareDir(v state.View, f *file) error {
-	list, err := v.Readdir(f.attr.Ino, 0, fs.ReaddirMax)
+	listing, err := v.Readdir(f.attr.Ino, 0, fs.ReaddirMax)
 	if err != nil {
 		return err
+	}
+	list := listing.Entries
+	if n := len(list); listing.End < fs.FirstCookie || n > 0 && list[n-1].Cookie >= listing.End {
+		return fmt.Errorf("entries %v, none of them to come before %d", list, listing.End)
 	}
 	got := map[string]fs.Ino{}
 	for _, d := range list {

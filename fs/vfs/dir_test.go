@@ -1,0 +1,108 @@
+package vfs
+
+import (
+	"fmt"
+	"testing"
+
+	"dfs/fs"
+	"dfs/raftmeta/localmeta"
+)
+
+// fill makes n files in the root directory.
+func (m *mount) fill(n int) {
+	m.t.Helper()
+	for i := range n {
+		if _, err := m.Mknod(ctxT(m.t), Caller{}, fs.RootIno, fmt.Sprintf("f%d", i), fs.TypeFIFO, 0, 0); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+func (m *mount) openRoot() *DirHandle {
+	m.t.Helper()
+	d, err := m.OpenDir(ctxT(m.t), fs.RootIno)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(d.Release)
+	return d
+}
+
+// readSome reads up to k entries behind after.
+func (d *DirHandle) readSome(t *testing.T, after fs.Cookie, k int) []fs.Dirent {
+	t.Helper()
+	var list []fs.Dirent
+	err := d.Read(ctxT(t), after, func(e fs.Dirent) bool {
+		if len(list) == k {
+			return false
+		}
+		list = append(list, e)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// renameAll lists the root directory, renaming each entry when it has been read, and returns how often each inode came.
+func (m *mount) renameAll(t *testing.T, d *DirHandle, k, most int) map[fs.Ino]int {
+	t.Helper()
+	seen, total, after := map[fs.Ino]int{}, 0, fs.Cookie(0)
+	for {
+		some := d.readSome(t, after, k)
+		if len(some) == 0 {
+			return seen
+		}
+		for _, e := range some {
+			seen[e.Attr.Ino]++
+			after = e.Cookie
+			if total++; total > most {
+				t.Fatalf("%d entries of a directory that has had %d", total, most)
+			}
+			if err := m.Rename(ctxT(t), fs.RootIno, e.Name, fs.RootIno, e.Name+"+", 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestListing_OfADirectoryWhoseEntriesAreRenamedEndsAndHasEachOnce(t *testing.T) {
+	const n = 2500 // several answers of the leader, the largest of them 1024 entries
+	w := newWorld(t, localmeta.Config{})
+	m := w.mount(t, Config{})
+	m.fill(n)
+	for _, k := range []int{1, 100} {
+		if seen := m.renameAll(t, m.openRoot(), k, n); len(seen) != n {
+			t.Errorf("read %d at once: %d entries of %d", k, len(seen), n)
+		}
+	}
+}
+
+func TestListing_EndsWhereTheDirectoryEndedWhenItBegan(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m := w.mount(t, Config{})
+	m.fill(1500)
+	d := m.openRoot()
+	first := d.readSome(t, 0, 10)
+	for _, name := range []string{"f700", "f1499"} {
+		if err := m.Rename(ctxT(t), fs.RootIno, name, fs.RootIno, "later-"+name, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	place := first[9].Cookie
+	if rest := d.readSome(t, place, 2000); len(rest) != 1488 {
+		t.Errorf("%d entries follow the first ten", len(rest))
+	}
+	// telldir and seekdir: a place stays valid, and the end where it was.
+	if again := d.readSome(t, first[4].Cookie, 2000); len(again) != 1493 || again[0].Name != "f5" {
+		t.Errorf("%d entries behind the fifth", len(again))
+	}
+	rewound := d.readSome(t, 0, 2000)
+	if len(rewound) != 1500 || rewound[1499].Name != "later-f1499" {
+		t.Errorf("%d entries after rewinding", len(rewound))
+	}
+	if seen := m.renameAll(t, d, 7, 1500); len(seen) != 1500 {
+		t.Errorf("%d entries were renamed", len(seen))
+	}
+}
