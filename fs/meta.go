@@ -52,8 +52,10 @@ type Sessions interface {
 	OpenSession(ctx context.Context, who Mount) (Session, error)
 	// CloseSession ends a session that has nothing left to flush; its pins go. Closing twice is no error.
 	CloseSession(ctx context.Context, s Session) error
-	// Attach opens the session's stream to the leader. pins are all inodes that the mount has open: a fresh leader
-	// learns them here. ErrFenced when the session has ended. ctx bounds the opening; the stream lives until its Close.
+	// Attach opens the session's stream to the leader. pins are all inodes that the mount has open, or is opening: a
+	// fresh leader learns them here. What the mount begins to open while Attach runs is told by the stream's first Beat;
+	// until that has come a fresh leader reaps nothing. Pins on neither list that are older than the stream are forgotten.
+	// ErrFenced when the session has ended. ctx bounds the opening; the stream lives until its Close.
 	Attach(ctx context.Context, s Session, pins []Ino) (Stream, error)
 	// Pin keeps an inode from being reaped as long as the session lives and has not unpinned it (see Beat), and
 	// returns its attributes. Pinning twice is pinning once. ErrNotExist when it has been reaped.
@@ -102,6 +104,7 @@ type Stream interface {
 // Beat keeps the session alive and carries what may be lazy.
 type Beat struct {
 	Seq    uint64 // counts up; the Notice that answers it has the same
+	Pins   []Ino  // in a stream's first beat: what the mount has open, or is opening, and did not tell to Attach
 	Unpins []Ino  // closed by the mount's last opener
 }
 

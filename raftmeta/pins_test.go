@@ -72,7 +72,10 @@ func TestPins_SurviveFailOverAndHoldTheReaper(t *testing.T) {
 			t.Fatal("an orphan was reaped before every session had told its pins")
 		}
 	}
-	c.attach(late.Session, free)
+	lateSt := c.attach(late.Session, free)
+	if err := beat(lateSt, 1); err != nil {
+		t.Fatal(err)
+	}
 	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
 		if !c.exists(free) || !c.exists(kept) {
 			t.Fatal("a pinned orphan was reaped")
@@ -167,26 +170,90 @@ func TestReap_OfAFileOfManyExtentsTakesSeveralCommands(t *testing.T) {
 	}
 }
 
-// Attach replaces the pins by those told, but for the ones that a running call of Pin may be about to report.
-func TestAttach_ForgetsOldPinsThatAreNotTold(t *testing.T) {
+// pinned reports how many sessions pin an inode at the leader.
+func (c *testCluster) pinned(ino fs.Ino) int {
+	c.t.Helper()
+	r, _ := c.leader().leader.get()
+	r.sessions.mu.Lock()
+	defer r.sessions.mu.Unlock()
+	return r.sessions.pins[ino]
+}
+
+// The first beat of a stream completes the list of pins. What is registered from before the stream, and is not on the list,
+// goes; what calls of Pin register meanwhile stays.
+func TestFirstBeat_ForgetsOldPinsThatAreNotTold(t *testing.T) {
 	c := newCluster(t, 1, nil)
 	s := c.session()
-	r, _ := c.leader().leader.get()
-	table := r.sessions
-	c.attach(s.Session, 101)
-	table.mu.Lock()
-	e := table.sessions[s.ID]
-	for ino, age := range map[fs.Ino]time.Duration{102: time.Hour, 103: 0} {
-		table.pin(e, ino)
-		e.pins[ino] = time.Now().Add(-age)
+	files := map[string]fs.Ino{}
+	for _, name := range []string{"before", "told", "late", "meanwhile"} {
+		file := s.create(name)
+		c.must(c.leader(), s.tx(file))
+		files[name] = file.Ino
 	}
-	table.mu.Unlock()
-	c.attach(s.Session, 101, 104)
-	table.mu.Lock()
-	defer table.mu.Unlock()
-	for ino, want := range map[fs.Ino]int{101: 1, 102: 0, 103: 1, 104: 1} {
-		if table.pins[ino] != want {
-			t.Errorf("inode %d is pinned %d times, not %d", ino, table.pins[ino], want)
+	pin := func(name string) {
+		t.Helper()
+		if _, err := c.leader().Pin(c.ctx(), s.Session, files[name]); err != nil {
+			t.Fatal(err)
 		}
+	}
+	pin("before")
+	pin("told")
+	pin("late")
+	st := c.attach(s.Session, files["told"])
+	pin("meanwhile")
+	for name, ino := range files {
+		if c.pinned(ino) != 1 {
+			t.Errorf("%s: pinned by %d sessions before the first beat", name, c.pinned(ino))
+		}
+	}
+	if err := st.Send(fs.Beat{Seq: 1, Pins: []fs.Ino{files["late"]}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := beat(st, 2); err != nil { // any other beat forgets nothing
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"before": 0, "told": 1, "late": 1, "meanwhile": 1} {
+		if got := c.pinned(files[name]); got != want {
+			t.Errorf("%s: pinned by %d sessions, want %d", name, got, want)
+		}
+	}
+}
+
+// A Pin that succeeds at the old leader, for an inode that the session began to open after it had made the list for Attach.
+func TestPinThatTheListOfAttachMissed_HoldsTheReaperOfTheNextLeader(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	s := c.session()
+	c.attach(s.Session)
+	missed := c.pinnedOrphan(s, "a") // after a list without it was made
+	c.stop(c.leader().cfg.ID)
+	st := c.attach(s.Session)
+	reigns := c.leader()
+	for end := time.Now().Add(10 * fast.Reap); time.Now().Before(end); {
+		if !c.exists(missed) {
+			t.Fatal("it was reaped before the session had told all its pins")
+		}
+	}
+	if err := st.Send(fs.Beat{Seq: 1, Pins: []fs.Ino{missed}}); err != nil {
+		t.Fatal(err)
+	}
+	free := c.orphan(s, "b")
+	c.eventually("what nobody pins is reaped", func() bool { return !c.exists(free) })
+	if !c.exists(missed) || c.leader() != reigns {
+		t.Error("it was reaped, or the leader changed again")
+	}
+	if err := beat(st, 2, missed); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("it is reaped when it is unpinned", func() bool { return !c.exists(missed) })
+}
+
+func TestClaims_OfASessionThatNeverBeatsAreBounded(t *testing.T) {
+	table := newSessionTable(nil)
+	e := table.add(fs.Session{ID: 1}, fs.Mount{}, false)
+	if err := table.claim(e, []fs.Ino{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.claim(e, make([]fs.Ino, claimsMax)); !errors.Is(err, fs.ErrTooLarge) || len(e.pins) != 1 {
+		t.Errorf("%d pins, %v", len(e.pins), err)
 	}
 }

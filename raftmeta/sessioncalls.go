@@ -13,6 +13,7 @@ import (
 const (
 	mountTextMax = 16 << 10 // bytes of what a mount says about itself
 	pinsMax      = 1 << 20  // inodes that one session may have pinned
+	claimsMax    = 4 << 20  // inodes that it may claim before a first beat has told which of them count
 )
 
 // OpenSession implements fs.Sessions.
@@ -102,8 +103,8 @@ func (n *Node) pin(ctx context.Context, s fs.Session, ino fs.Ino) (attr fs.Attr,
 	return attr, err
 }
 
-// Attach implements fs.Sessions. The pins replace what this leader knew, except for those that a call of Pin may still be
-// about to report. A session has one stream: a new one ends the one before.
+// Attach implements fs.Sessions. The stream's first beat completes the list of pins; see sessionTable.told. A session has one
+// stream: a new one ends the one before.
 func (n *Node) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stream, error) {
 	if len(pins) > pinsMax {
 		return nil, fmt.Errorf("attach with %d pins: %w", len(pins), fs.ErrTooLarge)
@@ -117,8 +118,11 @@ func (n *Node) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stre
 	t := r.sessions
 	st := newStream(t, s)
 	err = t.with(ctx, s, func(e *session) error {
-		t.reclaim(e, pins)
-		e.heard, e.attached = time.Now(), true
+		e.round++
+		if err := t.claim(e, pins); err != nil {
+			return err
+		}
+		e.heard = time.Now()
 		if e.stream != nil {
 			e.stream.end(fmt.Errorf("session %d has attached anew: %w", s.ID, fs.ErrUnavailable))
 		}
@@ -134,18 +138,26 @@ func (n *Node) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stre
 	return st, nil
 }
 
-// reclaim makes pins the session's; mu is held. Registered before, kept: what Pin registered within the time that a call
-// may take.
-func (t *sessionTable) reclaim(e *session, pins []fs.Ino) {
-	told := make(map[fs.Ino]bool, len(pins))
+// claim registers what a session says it has pinned; mu is held. What is being reaped cannot be pinned any more. A session
+// that attaches with ever other lists, and never beats, is refused in the end, and so expires.
+func (t *sessionTable) claim(e *session, pins []fs.Ino) error {
+	if len(e.pins)+len(pins) > claimsMax {
+		return fmt.Errorf("%d pins more than %d: %w", len(pins), len(e.pins), fs.ErrTooLarge)
+	}
 	for _, ino := range pins {
-		told[ino] = true
 		if _, reaping := t.reaping[ino]; !reaping {
 			t.pin(e, ino)
 		}
 	}
-	for ino, since := range e.pins {
-		if !told[ino] && time.Since(since) > 2*t.r.n.cfg.Timings.Operation {
+	return nil
+}
+
+// told is called when a session's new stream has brought its first beat: with it the session has told all its pins. Those
+// that were registered before the stream was, and that it did not tell again, are nobody's; mu is held.
+func (t *sessionTable) told(e *session) {
+	e.attached = true
+	for ino, round := range e.pins {
+		if round < e.round {
 			t.unpin(e, ino)
 		}
 	}

@@ -29,10 +29,11 @@ type session struct {
 	fs.Session
 	mount    fs.Mount
 	heard    time.Time
-	attached bool // it has told this leader its pins, or was opened in this reign
-	expiring bool // its end is being proposed: it is not answered any more
-	pins     map[fs.Ino]time.Time
-	stream   *stream // the newest; nil for none
+	attached bool              // it has told this leader all its pins, or was opened in this reign
+	expiring bool              // its end is being proposed: it is not answered any more
+	round    uint64            // how many streams it has had in this reign
+	pins     map[fs.Ino]uint64 // by inode: the round in which the pin was last registered
+	stream   *stream           // the newest; nil for none
 }
 
 func newSessionTable(r *reign) *sessionTable {
@@ -72,7 +73,7 @@ func (t *sessionTable) sync(attached bool) error {
 func (t *sessionTable) add(s fs.Session, m fs.Mount, attached bool) *session {
 	e := t.sessions[s.ID]
 	if e == nil {
-		e = &session{Session: s, mount: m, heard: time.Now(), attached: attached, pins: map[fs.Ino]time.Time{}}
+		e = &session{Session: s, mount: m, heard: time.Now(), attached: attached, pins: map[fs.Ino]uint64{}}
 		t.sessions[s.ID] = e
 	}
 	return e
@@ -94,7 +95,7 @@ func (t *sessionTable) pin(e *session, ino fs.Ino) {
 	if _, ok := e.pins[ino]; !ok {
 		t.pins[ino]++
 	}
-	e.pins[ino] = time.Now()
+	e.pins[ino] = e.round
 }
 
 // unpin removes a pin, if there is one; mu is held.

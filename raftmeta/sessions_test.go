@@ -18,7 +18,7 @@ func shortSessions(t *testing.T, n int, timeout time.Duration, tune func(*Config
 	return newClusterOf(t, n, init, tune)
 }
 
-// attach attaches to whoever leads and beats until the test ends or the stream breaks.
+// attach attaches to whoever leads. Until it beats, a fresh leader does not know all the session's pins.
 func (c *testCluster) attach(s fs.Session, pins ...fs.Ino) fs.Stream {
 	c.t.Helper()
 	var st fs.Stream

@@ -16,6 +16,7 @@ type stream struct {
 	t       *sessionTable
 	session fs.Session
 	signal  chan struct{} // 1-buffered: there may be something to receive
+	beaten  bool          // a beat has come; guarded by t.mu
 
 	mu    sync.Mutex
 	ack   uint64 // to be sent; 0 for nothing
@@ -44,6 +45,13 @@ func (s *stream) Send(b fs.Beat) error {
 			return fmt.Errorf("session %d has attached anew: %w", e.ID, fs.ErrUnavailable)
 		}
 		e.heard = heard
+		if !s.beaten {
+			if err := s.t.claim(e, b.Pins); err != nil {
+				return err
+			}
+			s.beaten = true
+			s.t.told(e)
+		}
 		for _, ino := range b.Unpins {
 			s.t.unpin(e, ino)
 		}

@@ -65,18 +65,18 @@ func (f *FS) serve(ctx context.Context, r *registration) (answered bool, err err
 	return f.beat(ctx, cancel, r, st, notices, broken)
 }
 
-// attachMax bounds one Attach. The list of pins that it carries must be fresh: the leader forgets all pins that are not on
-// it, except those of the last 10 s (twice raftmeta's Timings.Operation).
+// attachMax bounds one Attach: what is opened meanwhile has to fit into a beat.
 const attachMax = 5 * time.Second
 
-// attach opens the stream.
+// attach opens the stream. What was on the way when the list of pins was taken, or has begun since, may be pinned at a
+// leader that is none any more; so the first beat tells what the list did not.
 func (f *FS) attach(ctx context.Context, r *registration) (fs.Stream, error) {
 	if r.ended() {
 		return nil, fs.ErrFenced
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(r.timeout(), attachMax))
 	defer cancel()
-	st, err := f.meta.Attach(ctx, r.Session, f.pins.all())
+	st, err := f.meta.Attach(ctx, r.Session, f.pins.list())
 	if err != nil {
 		return nil, fmt.Errorf("attach session %d: %w", r.ID, err)
 	}
@@ -111,7 +111,11 @@ func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Str
 	var seq uint64
 	send := func() error {
 		seq++
-		return st.Send(fs.Beat{Seq: seq, Unpins: f.pins.depart(seq)})
+		b := fs.Beat{Seq: seq, Unpins: f.pins.depart(seq)}
+		if seq == 1 {
+			b.Pins = f.pins.unlisted()
+		}
+		return st.Send(b)
 	}
 	for err = send(); err == nil; {
 		select {

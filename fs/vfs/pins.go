@@ -19,12 +19,14 @@ type pins struct {
 	mu     sync.Mutex
 	held   map[fs.Ino]*pin
 	unheld []fs.Ino // candidates for unpinning; may name inodes that are held again
+	lists  uint64   // how many lists have been made for Attach
 
 	many chan struct{} // has a token when unheld should not wait for the next beat
 }
 
 type pin struct {
 	n       int
+	listed  uint64        // the last list that it was on
 	leaving uint64        // the Seq of the beat that carries its unpin; 0 if none does
 	arrived chan struct{} // closed when that beat has been answered; nil if leaving is 0
 }
@@ -83,13 +85,36 @@ func (p *pins) release(ino fs.Ino) {
 	}
 }
 
-// all is what is held, for Attach.
+// all is what is held.
 func (p *pins) all() []fs.Ino {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.collect(func(*pin) bool { return true })
+}
+
+// list is all, for Attach.
+func (p *pins) list() []fs.Ino {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lists++
+	return p.collect(func(e *pin) bool {
+		e.listed = p.lists
+		return true
+	})
+}
+
+// unlisted is what is held and was not on the last list, for the first beat of the stream that was attached with it.
+func (p *pins) unlisted() []fs.Ino {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.collect(func(e *pin) bool { return e.listed != p.lists })
+}
+
+// collect lists, in order, what is held and passes a test; mu is held.
+func (p *pins) collect(test func(*pin) bool) []fs.Ino {
 	var list []fs.Ino
 	for ino, e := range p.held {
-		if e.n > 0 {
+		if e.n > 0 && test(e) {
 			list = append(list, ino)
 		}
 	}

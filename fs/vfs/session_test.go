@@ -2,6 +2,8 @@ package vfs
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -181,6 +183,73 @@ func TestFailover_PinsAreReclaimed(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.mustBe(t, []byte("data"))
+}
+
+// A file that is opened, at the old leader, after the list of pins for the new one was made.
+func TestFailover_AnOpenThatTheListOfPinsMissedIsToldByTheFirstBeat(t *testing.T) {
+	w := newWorld(t, localmeta.Config{TimeoutMillis: 60})
+	m := w.mount(t, Config{})
+	h := m.create("f")
+	h.mustWrite(t, []byte("data"), 0)
+	h.mustFlush(t)
+	h.Release()
+	eventually(t, "f is not pinned", func() bool { return w.meta.Pins() == 0 })
+
+	var opened *Handle
+	missed := make(chan error, 1)
+	var once sync.Once
+	m.sw.hook("attach", func() error { // the list is made, and not told yet
+		once.Do(func() {
+			a, err := m.Lookup(ctxT(t), fs.RootIno, "f")
+			if err == nil {
+				_, opened, _, err = m.FS.Open(ctxT(t), a.Ino, rw)
+			}
+			if err == nil {
+				err = m.Unlink(ctxT(t), fs.RootIno, "f")
+			}
+			missed <- errors.Join(err, w.meta.Failover())
+		})
+		return nil
+	})
+	m.sw.hook("beat", w.meta.Reap) // between the answer to Attach and the first beat, too
+	if err := w.meta.Failover(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-missed; err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the pin is back", func() bool { return w.meta.Pins() == 1 })
+	if err := w.meta.Reap(); err != nil {
+		t.Fatal(err)
+	}
+	opened.mustBe(t, []byte("data"))
+	opened.Release()
+	eventually(t, "and goes with the handle", func() bool { return w.meta.Pins() == 0 })
+}
+
+func TestPins_WhatIsHeldAfterTheListIsUnlisted(t *testing.T) {
+	p := newPins()
+	for _, ino := range []fs.Ino{1, 2, 3} {
+		if err := p.hold(ctxT(t), ino); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.release(3)
+	if got := p.list(); !slices.Equal(got, []fs.Ino{1, 2}) {
+		t.Errorf("the list is %v", got)
+	}
+	for _, ino := range []fs.Ino{2, 3, 4, 5} {
+		if err := p.hold(ctxT(t), ino); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.release(5)
+	if got := p.unlisted(); !slices.Equal(got, []fs.Ino{3, 4}) {
+		t.Errorf("not on it are %v", got)
+	}
+	if got := p.list(); !slices.Equal(got, []fs.Ino{1, 2, 3, 4}) || len(p.unlisted()) != 0 {
+		t.Errorf("the next list is %v", got)
+	}
 }
 
 func TestKeeper_AttachesAgainWhenBeatsAreNotAnswered(t *testing.T) {

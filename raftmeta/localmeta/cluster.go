@@ -30,9 +30,10 @@ type Cluster struct {
 	mu       sync.Mutex
 	kv       *state.Memory
 	index    uint64
-	pins     map[fs.SessionID]map[fs.Ino]bool
+	pins     map[fs.SessionID]map[fs.Ino]uint64 // the round in which each was last registered
+	rounds   map[fs.SessionID]uint64            // how many streams each session has had
 	streams  map[fs.SessionID]*stream
-	awaiting map[fs.SessionID]bool // sessions that have to attach again before anything is reaped
+	awaiting map[fs.SessionID]bool // sessions that have to attach, and to beat, before anything is reaped
 	nodes    []fs.NodeInfo
 }
 
@@ -51,7 +52,8 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{
 		cfg: cfg, kv: state.NewMemory(), nodes: cfg.Nodes,
-		pins:     make(map[fs.SessionID]map[fs.Ino]bool),
+		pins:     make(map[fs.SessionID]map[fs.Ino]uint64),
+		rounds:   make(map[fs.SessionID]uint64),
 		streams:  make(map[fs.SessionID]*stream),
 		awaiting: make(map[fs.SessionID]bool),
 	}
@@ -116,7 +118,7 @@ func (c *Cluster) ExpireAll() error {
 }
 
 // Failover breaks every stream and forgets the pins, as a change of leaders does. Nothing is reaped until every live
-// session has attached again.
+// session has attached again and beaten once.
 func (c *Cluster) Failover() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,6 +155,7 @@ func (c *Cluster) leave(id fs.SessionID, why error) {
 	}
 	pins := c.pins[id]
 	delete(c.pins, id)
+	delete(c.rounds, id)
 	delete(c.awaiting, id)
 	for ino := range pins {
 		c.reapSoon(ino)

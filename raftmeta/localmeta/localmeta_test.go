@@ -125,6 +125,18 @@ func TestOrphan_CanBePinnedWithinTheReapDelay(t *testing.T) {
 	})
 }
 
+// attachAndBeat has a session without pins tell so.
+func attachAndBeat(t *testing.T, m *client) {
+	t.Helper()
+	st, err := m.Attach(context.Background(), m.s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Send(fs.Beat{Seq: 1}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestFailover_ReapsNothingUntilAllHaveAttached(t *testing.T) {
 	c := newCluster(t)
 	a, b := newClient(t, c, nil), newClient(t, c, nil)
@@ -144,13 +156,18 @@ func TestFailover_ReapsNothingUntilAllHaveAttached(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.must(&fs.Unlink{Parent: fs.RootIno, Name: "f", Time: 2})
-	if _, err := b.Attach(ctx, b.s, nil); err != nil {
-		t.Fatal(err)
-	}
+	attachAndBeat(t, b)
 	if err := c.Reap(); err != nil || !exists(t, c, ino) {
 		t.Fatal("reaped before its pin was reclaimed", err)
 	}
-	if _, err := a.Attach(ctx, a.s, nil); err != nil {
+	st, err = a.Attach(ctx, a.s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Reap(); err != nil || !exists(t, c, ino) {
+		t.Fatal("reaped before the first beat had told the rest of the pins", err)
+	}
+	if err := st.Send(fs.Beat{Seq: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Reap(); err != nil || exists(t, c, ino) {

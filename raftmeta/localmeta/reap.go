@@ -66,7 +66,7 @@ func (c *Cluster) reap(ino fs.Ino) {
 
 func (c *Cluster) pinned(ino fs.Ino) bool {
 	for _, pins := range c.pins {
-		if pins[ino] {
+		if _, ok := pins[ino]; ok {
 			return true
 		}
 	}

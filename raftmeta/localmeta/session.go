@@ -68,10 +68,10 @@ func (m *Mount) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Str
 	if old := m.c.streams[s.ID]; old != nil {
 		old.end(fs.ErrUnavailable)
 	}
+	m.c.rounds[s.ID]++
 	for _, ino := range pins {
 		m.c.pin(s.ID, ino)
 	}
-	delete(m.c.awaiting, s.ID)
 	st := newStream(m, s)
 	m.c.streams[s.ID] = st
 	st.push(fs.Notice{Nodes: m.c.nodes})
@@ -89,7 +89,19 @@ func (c *Cluster) live(s fs.Session) error {
 
 func (c *Cluster) pin(id fs.SessionID, ino fs.Ino) {
 	if c.pins[id] == nil {
-		c.pins[id] = make(map[fs.Ino]bool)
+		c.pins[id] = make(map[fs.Ino]uint64)
 	}
-	c.pins[id][ino] = true
+	c.pins[id][ino] = c.rounds[id]
+}
+
+// told is called at the first beat of a session's stream: the session has now told all its pins, and earlier ones that it did
+// not tell are forgotten. mu is held.
+func (c *Cluster) told(id fs.SessionID) {
+	delete(c.awaiting, id)
+	for ino, round := range c.pins[id] {
+		if round < c.rounds[id] {
+			delete(c.pins[id], ino)
+			c.reap(ino)
+		}
+	}
 }

@@ -16,6 +16,7 @@ type stream struct {
 	s       fs.Session
 	notices chan fs.Notice
 	ended   chan struct{}
+	beaten  bool // a beat has come; guarded by the cluster's mu
 
 	once sync.Once
 	why  error // readable once ended is closed
@@ -54,6 +55,13 @@ func (s *stream) Send(b fs.Beat) error {
 	case <-s.ended:
 		return s.why
 	default:
+	}
+	if !s.beaten {
+		s.beaten = true
+		for _, ino := range b.Pins {
+			c.pin(s.s.ID, ino)
+		}
+		c.told(s.s.ID)
 	}
 	for _, ino := range b.Unpins {
 		delete(c.pins[s.s.ID], ino)

@@ -1744,6 +1744,7 @@ type Beat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Unpins        []uint64               `protobuf:"varint,2,rep,packed,name=unpins,proto3" json:"unpins,omitempty"`
+	Pins          []uint64               `protobuf:"varint,3,rep,packed,name=pins,proto3" json:"pins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1788,6 +1789,13 @@ func (x *Beat) GetSeq() uint64 {
 func (x *Beat) GetUnpins() []uint64 {
 	if x != nil {
 		return x.Unpins
+	}
+	return nil
+}
+
+func (x *Beat) GetPins() []uint64 {
+	if x != nil {
+		return x.Pins
 	}
 	return nil
 }
@@ -2776,10 +2784,11 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04kind\"K\n" +
 	"\x05Hello\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x12\n" +
-	"\x04pins\x18\x02 \x03(\x04R\x04pins\"0\n" +
+	"\x04pins\x18\x02 \x03(\x04R\x04pins\"D\n" +
 	"\x04Beat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
-	"\x06unpins\x18\x02 \x03(\x04R\x06unpins\"G\n" +
+	"\x06unpins\x18\x02 \x03(\x04R\x06unpins\x12\x12\n" +
+	"\x04pins\x18\x03 \x03(\x04R\x04pins\"G\n" +
 	"\x06Notice\x12\x10\n" +
 	"\x03ack\x18\x01 \x01(\x04R\x03ack\x12+\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x15.dfs.meta.v1.NodeInfoR\x05nodes\"\x7f\n" +

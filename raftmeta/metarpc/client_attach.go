@@ -77,7 +77,7 @@ type stream struct {
 // Send implements fs.Stream.
 func (s *stream) Send(b fs.Beat) error {
 	beat := toBeat(b)
-	if err := checkPins(beat.GetUnpins()); err != nil {
+	if err := checkBeat(beat); err != nil {
 		return err
 	}
 	if err := s.rpc.Send(&metapb.FromMount{Kind: &metapb.FromMount_Beat{Beat: beat}}); err != nil {

@@ -92,7 +92,7 @@ func beatsUp(stream metapb.Meta_AttachServer, line fs.Stream) error {
 		if beat == nil {
 			return invalid("attached stream: a message that is no beat")
 		}
-		if err := checkPins(beat.GetUnpins()); err != nil {
+		if err := checkBeat(beat); err != nil {
 			return err
 		}
 		if err := line.Send(fromBeat(beat)); err != nil {

@@ -109,6 +109,13 @@ func checkPins(pins []uint64) error {
 	return nil
 }
 
+func checkBeat(b *metapb.Beat) error {
+	if err := checkPins(b.GetPins()); err != nil {
+		return err
+	}
+	return checkPins(b.GetUnpins())
+}
+
 func checkPin(r *metapb.PinRequest) error {
 	if err := checkSession(r.GetSession()); err != nil {
 		return err

@@ -3,6 +3,7 @@ package metarpc
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,16 @@ func TestServer_RefusesMalformedStreams(t *testing.T) {
 }
 
 func TestServer_EndsAStreamAtAMalformedBeat(t *testing.T) {
+	for name, beat := range map[string]*metapb.Beat{
+		"unpin of nothing": {Seq: 1, Unpins: []uint64{0}},
+		"pin of nothing":   {Seq: 1, Pins: []uint64{0}},
+		"too many pins":    {Seq: 1, Pins: slices.Repeat([]uint64{1}, pinsMax+1)},
+	} {
+		t.Run(name, func(t *testing.T) { endsTheStream(t, beat) })
+	}
+}
+
+func endsTheStream(t *testing.T, beat *metapb.Beat) {
 	n := newNetwork(t)
 	l := newLine()
 	n.serve("a", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) { return l, nil }))
@@ -163,11 +174,12 @@ func TestServer_EndsAStreamAtAMalformedBeat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Send(&metapb.FromMount{Kind: &metapb.FromMount_Beat{Beat: &metapb.Beat{Seq: 1, Unpins: []uint64{0}}}}); err != nil {
+	if err := s.Send(&metapb.FromMount{Kind: &metapb.FromMount_Beat{Beat: beat}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Recv(); !errors.Is(rpcerr.FromStatus(err), fs.ErrInvalid) {
-		t.Errorf("receive: %v, want %v", err, fs.ErrInvalid)
+	_, err = s.Recv()
+	if err := rpcerr.FromStatus(err); !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, fs.ErrTooLarge) {
+		t.Errorf("receive: %v", err)
 	}
 	<-l.closed
 	if len(l.beats) > 0 {
