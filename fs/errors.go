@@ -44,6 +44,7 @@ const (
 	CodeClosed
 	CodeWrongCluster
 	CodeTooLarge
+	CodeRemoved
 	CodeInternal
 )
 
@@ -89,6 +90,7 @@ var (
 	ErrClosed         = &Error{CodeClosed, "closed"}
 	ErrWrongCluster   = &Error{CodeWrongCluster, "the peer belongs to another cluster"}
 	ErrTooLarge       = &Error{CodeTooLarge, "request too large"}
+	ErrRemoved        = &Error{CodeRemoved, "the node was removed from the cluster"}
 	ErrInternal       = &Error{CodeInternal, "internal error"}
 )
 
@@ -98,7 +100,7 @@ var sentinels = func() (t [CodeInternal + 1]*Error) {
 		ErrInvalid, ErrNameTooLong, ErrFileTooBig, ErrTooManyLinks, ErrNoSpace, ErrQuota, ErrNoXattr, ErrXattrTooBig,
 		ErrStale, ErrLoop, ErrCrossDevice, ErrNotSupported, ErrReadOnly, ErrBusy, ErrFenced, ErrAborted, ErrConflict,
 		ErrTooManyExtents, ErrNotLeader, ErrUnavailable, ErrCorrupt, ErrTimeout, ErrClosed, ErrWrongCluster,
-		ErrTooLarge, ErrInternal} {
+		ErrTooLarge, ErrRemoved, ErrInternal} {
 		t[e.Code] = e
 	}
 	return t

@@ -20,7 +20,7 @@ func TestCodes_KeepTheirNumbers(t *testing.T) {
 		fs.ErrNoSpace, fs.ErrQuota, fs.ErrNoXattr, fs.ErrXattrTooBig, fs.ErrStale, fs.ErrLoop, fs.ErrCrossDevice,
 		fs.ErrNotSupported, fs.ErrReadOnly, fs.ErrBusy, fs.ErrFenced, fs.ErrAborted, fs.ErrConflict,
 		fs.ErrTooManyExtents, fs.ErrNotLeader, fs.ErrUnavailable, fs.ErrCorrupt, fs.ErrTimeout, fs.ErrClosed,
-		fs.ErrWrongCluster, fs.ErrTooLarge, fs.ErrInternal} {
+		fs.ErrWrongCluster, fs.ErrTooLarge, fs.ErrRemoved, fs.ErrInternal} {
 		if got := fs.CodeOf(err); got != fs.Code(want) {
 			t.Errorf("%v has code %d, want %d", err, got, want)
 		}

@@ -81,7 +81,8 @@ type Session struct {
 	// TimeoutMillis is how long the session lives without an answered Beat, milliseconds. A mount stops using what the
 	// session gives it that long after *sending* the last answered one.
 	TimeoutMillis int64
-	// Replicas and MinReplicas are the cluster's: how many copies a blob should have, and at least has at commit.
+	// Replicas and MinReplicas are the cluster's: how many copies a blob should have, and must have at commit. The second
+	// rises as nodes come, see Notice.
 	Replicas    int
 	MinReplicas int
 }
@@ -111,5 +112,7 @@ type Beat struct {
 // Notice is what the leader tells a mount.
 type Notice struct {
 	Ack   uint64     // the Seq of the Beat answered; 0 for none
-	Nodes []NodeInfo // the storage nodes as gossip sees them; nil for no news
+	Nodes []NodeInfo // the members by Raft, with what gossip says of them; nil for no news
+	// MinReplicas comes with Nodes: how many copies a blob must have at commit, from now on.
+	MinReplicas int
 }

@@ -62,8 +62,9 @@ type Status struct {
 	Blobs    BlobsStatus
 	Inodes   uint64
 	Replicas int
-	// MinReplicas is how many yes votes a blob needs.
-	MinReplicas int
+	// MinReplicas is how many yes votes a blob needs now, MinReplicasWanted how many once there are as many nodes that store.
+	MinReplicas       int
+	MinReplicasWanted int
 }
 
 // NodeStatus is a node's line in Status.
@@ -71,6 +72,7 @@ type NodeStatus struct {
 	NodeInfo
 	Voter   bool
 	Member  bool   // in the Raft configuration
+	Storing bool   // it counts for MinReplicas
 	Applied uint64 // Raft index; 0 unknown
 	Version string
 }

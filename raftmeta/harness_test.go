@@ -57,7 +57,9 @@ func newClusterOf(t *testing.T, n int, init command.Init, tune func(*Config)) *t
 		if err := c.nodes[nodeID(0)].Bootstrap(servers, init); err != nil {
 			t.Fatal(err)
 		}
-		c.eventually("the members are recorded", func() bool { return len(c.leader().members()) == n })
+		if members := c.leader().members(); len(members) != n {
+			t.Fatalf("the leader knows the members %v", members)
+		}
 	}
 	return c
 }

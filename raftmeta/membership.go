@@ -3,7 +3,6 @@ package raftmeta
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -133,44 +132,5 @@ func (n *Node) RemoveNode(ctx context.Context, id fs.NodeID) error {
 		return fmt.Errorf("remove %s: %w", id, err)
 	}
 	n.logger.Info("node removed", "removed", id)
-	return nil
-}
-
-// keepMembers runs what looks after the members: autopilot, which decides who votes, and the record of them in the state.
-func (r *reign) keepMembers() {
-	stop := r.startAutopilot()
-	defer stop()
-	r.every(max(r.n.cfg.Timings.Heartbeat, 100*time.Millisecond), func() {
-		if err := r.recordMembers(); err != nil && r.ctx.Err() == nil {
-			r.n.logger.Debug("cannot record the members", "err", err)
-		}
-	})
-}
-
-// recordMembers puts into the state those members of the Raft configuration that are not there yet: the ones that the
-// cluster was formed of.
-func (r *reign) recordMembers() error {
-	ctx, cancel := r.n.bound(r.ctx)
-	defer cancel()
-	r.members.Lock()
-	defer r.members.Unlock()
-	known := map[fs.NodeID]bool{}
-	for _, m := range r.n.members() {
-		known[m.ID] = true
-	}
-	heard := r.n.gossip()
-	for _, s := range r.n.servers() {
-		id := fs.NodeID(s.ID)
-		if known[id] {
-			continue
-		}
-		zone := heard[id].Zone
-		if id == r.n.cfg.ID {
-			zone = r.n.cfg.Zone
-		}
-		if err := r.n.putNode(ctx, fs.NodeInfo{ID: id, Addr: string(s.Address), Zone: zone}); err != nil {
-			return err
-		}
-	}
 	return nil
 }

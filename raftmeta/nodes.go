@@ -6,8 +6,11 @@ import (
 
 // nodes are the cluster's members: who and where by Raft, how they do by gossip. A node that gossip does not know is
 // NodeUnknown.
-func (n *Node) nodes() []fs.NodeInfo {
-	members := n.members()
+func (n *Node) nodes() []fs.NodeInfo { return n.news().Nodes }
+
+// news is what mounts are told: nodes, and how many replicas a commit needs with them.
+func (n *Node) news() fs.Notice {
+	members, least := n.membership()
 	heard := n.gossip()
 	for i := range members {
 		g, ok := heard[members[i].ID]
@@ -19,20 +22,27 @@ func (n *Node) nodes() []fs.NodeInfo {
 			members[i].Zone = g.Zone
 		}
 	}
-	return members
+	return fs.Notice{Nodes: members, MinReplicas: least}
 }
 
 // members are the nodes in the local state.
 func (n *Node) members() []fs.NodeInfo {
-	var list []fs.NodeInfo
+	members, _ := n.membership()
+	return members
+}
+
+// membership is the nodes in the local state and how many replicas it wants of a commit; nil if it cannot be read.
+func (n *Node) membership() (members []fs.NodeInfo, least int) {
 	err := n.local(func(s *snapshot) (err error) {
-		list, err = s.Nodes()
+		if members, err = s.Nodes(); err == nil {
+			least, err = s.MinReplicas()
+		}
 		return err
 	})
 	if err != nil && n.ctx.Err() == nil {
 		n.logger.Warn("cannot list the nodes", "err", err)
 	}
-	return list
+	return members, least
 }
 
 func (n *Node) gossip() map[fs.NodeID]fs.NodeInfo {

@@ -73,7 +73,8 @@ func (n *Node) HasState() (bool, error) {
 func (n *Node) ClusterID() string { return n.identity.get() }
 
 // Bootstrap forms a cluster of servers, of which this node is one. The node must have no state; on the others nothing
-// is done: they learn of the cluster from this node. Nobody else may bootstrap the same servers, ever.
+// is done: they learn of the cluster from this node. Nobody else may bootstrap the same servers, ever. init.Founders is
+// filled in from servers: whoever knows the cluster knows all of its first members.
 //
 // The first command, init, is written into the log together with the configuration, as one write: whoever comes to lead
 // this cluster has both.
@@ -94,6 +95,7 @@ func (n *Node) Bootstrap(servers []fs.NodeInfo, init command.Init) error {
 	if err != nil {
 		return err
 	}
+	init.Founders = servers
 	if err := n.raft.Load().shutdown().Error(); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}

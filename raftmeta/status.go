@@ -26,7 +26,10 @@ func (n *Node) Status(ctx context.Context) (*fs.Status, error) {
 		if err != nil {
 			return err
 		}
-		s.Replicas, s.MinReplicas = config.Replicas, config.MinReplicas
+		s.Replicas, s.MinReplicasWanted = config.Replicas, config.MinReplicas
+		if s.MinReplicas, err = v.MinReplicas(); err != nil {
+			return err
+		}
 		stats, err := v.Stats()
 		if err != nil {
 			return err
@@ -83,6 +86,11 @@ func (n *Node) nodeStatuses(applied uint64) []fs.NodeStatus {
 		}
 		byID[id].Member = true
 		byID[id].Voter = server.Suffrage == raft.Voter
+	}
+	for _, record := range n.records() {
+		if s := byID[record.ID]; s != nil { // else it has come a moment ago
+			s.Storing = record.Storing
+		}
 	}
 	var list []fs.NodeStatus
 	for id, s := range byID {

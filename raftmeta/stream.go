@@ -18,17 +18,17 @@ type stream struct {
 	signal  chan struct{} // 1-buffered: there may be something to receive
 	beaten  bool          // a beat has come; guarded by t.mu
 
-	mu    sync.Mutex
-	ack   uint64 // to be sent; 0 for nothing
-	nodes []fs.NodeInfo
-	err   error         // why the stream has ended
-	done  chan struct{} // closed with err
+	mu   sync.Mutex
+	ack  uint64        // to be sent; 0 for nothing
+	news fs.Notice     // likewise, of the nodes; without any for nothing
+	err  error         // why the stream has ended
+	done chan struct{} // closed with err
 }
 
 var _ fs.Stream = (*stream)(nil)
 
 func newStream(t *sessionTable, s fs.Session) *stream {
-	return &stream{t: t, session: s, signal: make(chan struct{}, 1), done: make(chan struct{}), nodes: t.r.n.nodes()}
+	return &stream{t: t, session: s, signal: make(chan struct{}, 1), done: make(chan struct{}), news: t.r.n.news()}
 }
 
 // Send implements fs.Stream. It returns when the beat is accepted, which takes a proof of leadership: a deposed leader
@@ -94,11 +94,12 @@ func (s *stream) Recv() (fs.Notice, error) {
 func (s *stream) take() (fs.Notice, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || s.ack == 0 && s.nodes == nil {
+	if s.err != nil || s.ack == 0 && s.news.Nodes == nil {
 		return fs.Notice{}, false
 	}
-	notice := fs.Notice{Ack: s.ack, Nodes: s.nodes}
-	s.ack, s.nodes = 0, nil
+	notice := s.news
+	notice.Ack = s.ack
+	s.ack, s.news = 0, fs.Notice{}
 	return notice, true
 }
 
@@ -136,9 +137,9 @@ func (s *stream) wake() {
 	}
 }
 
-func (s *stream) news(nodes []fs.NodeInfo) {
+func (s *stream) tell(news fs.Notice) {
 	s.mu.Lock()
-	s.nodes = nodes
+	s.news = news
 	s.mu.Unlock()
 	s.wake()
 }
@@ -146,22 +147,26 @@ func (s *stream) news(nodes []fs.NodeInfo) {
 // runNews tells every stream about the nodes: when something has changed that matters at once, and every Timings.Notice.
 func (t *sessionTable) runNews() {
 	period := t.r.n.cfg.Timings.Notice
-	var last []fs.NodeInfo
+	var last fs.Notice
 	var told time.Time
 	t.r.every(max(period/5, 10*time.Millisecond), func() {
-		nodes := t.r.n.nodes()
-		if time.Since(told) < period && slices.EqualFunc(last, nodes, sameNode) {
+		news := t.r.n.news()
+		if time.Since(told) < period && sameNews(last, news) {
 			return
 		}
-		last, told = nodes, time.Now()
+		last, told = news, time.Now()
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		for _, e := range t.sessions {
 			if e.stream != nil {
-				e.stream.news(nodes)
+				e.stream.tell(news)
 			}
 		}
 	})
+}
+
+func sameNews(a, b fs.Notice) bool {
+	return a.MinReplicas == b.MinReplicas && slices.EqualFunc(a.Nodes, b.Nodes, sameNode)
 }
 
 // sameNode ignores the load, except for whether a node takes blobs.

@@ -18,8 +18,10 @@ type Config struct {
 	// Open returns the store at a node, without waiting for a connection. The Set keeps what it returns. The store's calls
 	// must end soon after their ctx.
 	Open func(fs.NodeInfo) (blob.Store, error)
-	// Replicas is how many copies a blob should get, MinReplicas how many it must get; see fs.Session.
-	Replicas, MinReplicas int
+	// Replicas is how many copies a blob should get.
+	Replicas int
+	// MinReplicas is how many it must get now, 1 … Replicas; see fs.Notice. It must not block.
+	MinReplicas func() int
 
 	WriteOrder, ReadOrder Order    // nil: at random
 	Observer              Observer // nil: none
@@ -37,11 +39,11 @@ type Config struct {
 
 // Validate fills in the defaults.
 func (c *Config) Validate() error {
-	if c.Nodes == nil || c.Open == nil {
-		return fmt.Errorf("replica set: Nodes and Open are needed: %w", fs.ErrInvalid)
+	if c.Nodes == nil || c.Open == nil || c.MinReplicas == nil {
+		return fmt.Errorf("replica set: Nodes, Open and MinReplicas are needed: %w", fs.ErrInvalid)
 	}
-	if c.MinReplicas < 1 || c.Replicas < c.MinReplicas {
-		return fmt.Errorf("replica set: %d replicas, at least %d: %w", c.Replicas, c.MinReplicas, fs.ErrInvalid)
+	if c.Replicas < 1 {
+		return fmt.Errorf("replica set: %d replicas: %w", c.Replicas, fs.ErrInvalid)
 	}
 	if c.WriteOrder == nil {
 		c.WriteOrder = shuffled

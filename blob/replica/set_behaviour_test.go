@@ -92,7 +92,7 @@ func simulate(t *testing.T, n int, test func(t *testing.T, c *cluster)) {
 		c.set, err = NewSet(Config{
 			Nodes:    func() []fs.NodeInfo { return c.nodes },
 			Open:     func(n fs.NodeInfo) (blob.Store, error) { return c.disks[n.ID], nil },
-			Replicas: 3, MinReplicas: 2, WriteOrder: same, ReadOrder: same,
+			Replicas: 3, MinReplicas: two, WriteOrder: same, ReadOrder: same,
 			Bad: func(node fs.NodeID, id fs.BlobID, _ error) { c.bad = append(c.bad, fmt.Sprintf("%s:%s", node, id)) },
 		})
 		if err != nil {
@@ -335,4 +335,23 @@ func TestOrder_MayNeitherLoseNorInventNodes(t *testing.T) {
 	if want := []fs.NodeInfo{{ID: "c"}, {ID: "a", Zone: "z"}, {ID: "b"}}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
+}
+
+func TestStage_NeedsAsManyVotesAsAreNeededNow(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, c *cluster) {
+		least := 1
+		c.set.cfg.MinReplicas = func() int { return least }
+		c.disks["b"].err, c.disks["c"].err = fs.ErrNoSpace, fs.ErrNoSpace
+		if voters, _, err := c.stage(1); err != nil || len(voters) != 1 {
+			t.Errorf("one vote, one needed: %v, %v", voters, err)
+		}
+		least = 2
+		if voters, _, err := c.stage(2); err == nil {
+			t.Errorf("one vote, two needed: %v", voters)
+		}
+		c.disks["c"].err = nil
+		if voters, _, err := c.stage(2); err != nil || len(voters) != 2 {
+			t.Errorf("two votes, two needed: %v, %v", voters, err)
+		}
+	})
 }

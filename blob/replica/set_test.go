@@ -22,7 +22,7 @@ func TestSet_PassesTheSuite(t *testing.T) {
 		s, err := NewSet(Config{
 			Nodes:    func() []fs.NodeInfo { return nodes },
 			Open:     func(n fs.NodeInfo) (blob.Store, error) { return stores[n.ID], nil },
-			Replicas: 3, MinReplicas: 2, patience: time.Minute, // the suite wants all three copies of each
+			Replicas: 3, MinReplicas: two, patience: time.Minute, // the suite wants all three copies of each
 		})
 		if err != nil {
 			t.Fatal(err)

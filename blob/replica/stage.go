@@ -30,7 +30,7 @@ func (s *Set) Stage(ctx context.Context, tx blob.Tx, b *blob.Blob) ([]fs.NodeID,
 	}
 	queue, reserve := s.split(s.nodes(), s.cfg.WriteOrder, func(n *fs.NodeInfo) bool { return !n.Load.ReadOnly })
 	r := race[fs.NodeID]{
-		want: s.cfg.Replicas, min: s.cfg.MinReplicas,
+		want: s.cfg.Replicas, min: min(max(s.cfg.MinReplicas(), 1), s.cfg.Replicas),
 		patience: max(clamp(3*s.stages.p95(stagePatienceMax/3), stagePatienceMin, stagePatienceMax), s.cfg.patience),
 		last:     stagePatienceLast,
 		queue:    queue, reserve: reserve,

@@ -58,6 +58,8 @@ type node struct {
 	set     *Set
 }
 
+func two() int { return 2 }
+
 var errLost = fmt.Errorf("lost on the network: %w", fs.ErrUnavailable)
 
 func newWorld(t tb, ids ...fs.NodeID) *world {
@@ -69,7 +71,7 @@ func newWorld(t tb, ids ...fs.NodeID) *world {
 	}
 	w.decide(&command.Init{Cluster: "test", Replicas: 3, MinReplicas: 2, InlineMax: 100, SessionTimeout: 1000})
 	for _, id := range ids {
-		w.decide(&command.PutNode{Node: fs.NodeInfo{ID: id, Addr: string(id)}})
+		w.decide(&command.PutNode{Node: fs.NodeInfo{ID: id, Addr: string(id)}, Storing: true})
 	}
 	w.catchUp()
 	return w
@@ -81,7 +83,7 @@ func (n *node) restart() {
 		_ = n.set.Close()
 	}
 	var err error
-	n.set, err = NewSet(Config{Nodes: n.w.view, Open: n.w.open, Replicas: 3, MinReplicas: 2, Faults: n.w.fault, patience: time.Minute})
+	n.set, err = NewSet(Config{Nodes: n.w.view, Open: n.w.open, Replicas: 3, MinReplicas: two, Faults: n.w.fault, patience: time.Minute})
 	if err != nil {
 		n.w.t.Fatal(err)
 	}

@@ -72,6 +72,10 @@ func writeHead(out *strings.Builder, s *fs.Status) {
 		leader = "none"
 	}
 	fmt.Fprintf(out, "cluster %s   %s   leader %s (term %d)   seen by %s\n", s.Cluster, quorum, leader, s.Term, s.Node)
+	if s.MinReplicas < s.MinReplicasWanted {
+		fmt.Fprintf(out, "REDUNDANCY BELOW what is wanted: fsync returns with %d of %d copies, since no more nodes store blobs; add nodes\n",
+			s.MinReplicas, s.MinReplicasWanted)
+	}
 }
 
 func writeNodes(out *strings.Builder, s *fs.Status) {
@@ -124,10 +128,18 @@ func writeSessions(out *strings.Builder, sessions []fs.SessionStatus) {
 
 func writeBlobs(out *strings.Builder, s *fs.Status) {
 	b := s.Blobs
-	fmt.Fprintf(out, "\n%s inodes; %s blobs of %s, %s of it in files; %d replicas, at least %d\n", humanize.Comma(int64(s.Inodes)),
-		humanize.Comma(int64(b.Count)), humanize.IBytes(b.Bytes), humanize.IBytes(b.LiveBytes), s.Replicas, s.MinReplicas)
+	fmt.Fprintf(out, "\n%s inodes; %s blobs of %s, %s of it in files; %d replicas, at least %s\n", humanize.Comma(int64(s.Inodes)),
+		humanize.Comma(int64(b.Count)), humanize.IBytes(b.Bytes), humanize.IBytes(b.LiveBytes), s.Replicas, least(s))
 	fmt.Fprintf(out, "%d blobs lack replicas; %d are garbage that waits for deletion; log applied to %d of %d\n",
 		b.UnderReplicated, b.Garbage, s.Applied, s.Commit)
+}
+
+// least is how many copies a write has when it is acknowledged, and how many it should have.
+func least(s *fs.Status) string {
+	if s.MinReplicas == s.MinReplicasWanted {
+		return fmt.Sprint(s.MinReplicas)
+	}
+	return fmt.Sprintf("%d (wanted: %d)", s.MinReplicas, s.MinReplicasWanted)
 }
 
 func dash(s string) string {

@@ -10,7 +10,7 @@ import (
 func sample() *fs.Status {
 	return &fs.Status{
 		Cluster: "c1", Node: "a", Leader: "b", Term: 3, Quorum: true, Applied: 10, Commit: 12, Inodes: 1234,
-		Replicas: 3, MinReplicas: 2,
+		Replicas: 3, MinReplicas: 2, MinReplicasWanted: 2,
 		Nodes: []fs.NodeStatus{
 			{NodeInfo: fs.NodeInfo{ID: "a", Addr: "h:1", Zone: "r1", State: fs.NodeAlive, Load: fs.Load{DiskTotalBytes: 2 << 30, DiskFreeBytes: 1 << 30, CPU: 0.256}}, Voter: true, Member: true, Applied: 10, Version: "v1"},
 			{NodeInfo: fs.NodeInfo{ID: "b", Addr: "h:2", State: fs.NodeAlive, Load: fs.Load{ReadOnly: true}}, Voter: true, Member: true, Applied: 12},
@@ -77,6 +77,21 @@ func TestStatusWithoutQuorum_SaysSoFirst(t *testing.T) {
 	s.Quorum, s.Leader = false, ""
 	if l := line(t, render(t, s), "cluster"); !strings.Contains(l, "NO QUORUM") || !strings.Contains(l, "leader none") {
 		t.Error(l)
+	}
+}
+
+func TestStatusOfALoneNode_SaysThatRedundancyIsMissing(t *testing.T) {
+	s := sample()
+	s.MinReplicas = 1
+	got := render(t, s)
+	if l := line(t, got, "REDUNDANCY"); !strings.Contains(l, "BELOW") || !strings.Contains(l, "1 of 2 copies") {
+		t.Error(l)
+	}
+	if !strings.Contains(got, "3 replicas, at least 1 (wanted: 2)") {
+		t.Error(got)
+	}
+	if got := render(t, sample()); strings.Contains(got, "REDUNDANCY") {
+		t.Error(got)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func TestErrno_EveryCodeHasOne(t *testing.T) {
 	ours := map[fs.Code]bool{ // what a program can do nothing about
 		fs.CodeFenced: true, fs.CodeAborted: true, fs.CodeConflict: true, fs.CodeTooManyExtents: true, fs.CodeCorrupt: true,
-		fs.CodeClosed: true, fs.CodeWrongCluster: true, fs.CodeTooLarge: true, fs.CodeInternal: true,
+		fs.CodeClosed: true, fs.CodeWrongCluster: true, fs.CodeTooLarge: true, fs.CodeRemoved: true, fs.CodeInternal: true,
 	}
 	for code := fs.CodeNotExist; code <= fs.CodeInternal; code++ {
 		got := errnoOf(fmt.Errorf("wrapped: %w", fs.FromCode(code)))

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"dfs/blob"
 	"dfs/fs"
 	"dfs/raftmeta/localmeta"
 )
@@ -281,4 +283,61 @@ func (s *slowGetattr) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) 
 		<-s.release
 	}
 	return a, err
+}
+
+// A node comes and counts; the mount has not heard of it yet, and stages as before.
+func TestCommitThatNeedsMoreVotes_IsStagedAnewUntilTheNewsArrives(t *testing.T) {
+	first := fs.NodeInfo{ID: "n1", State: fs.NodeAlive}
+	second := fs.NodeInfo{ID: "n2", State: fs.NodeAlive}
+	w := newWorld(t, localmeta.Config{Replicas: 3, MinReplicas: 2, Nodes: []fs.NodeInfo{first}})
+	m := w.mount(t, Config{InlineMax: -1})
+	votes := []fs.NodeID{"n1"}
+	var mu sync.Mutex
+	m.OnNodes(func(_ []fs.NodeInfo, minReplicas int) {
+		mu.Lock()
+		defer mu.Unlock()
+		votes = []fs.NodeID{"n1", "n2"}[:minReplicas]
+	})
+	m.blobs = voting{m.blobs, func() []fs.NodeID {
+		mu.Lock()
+		defer mu.Unlock()
+		return votes
+	}}
+	eventually(t, "the first news has arrived", func() bool { return len(m.Nodes()) == 1 })
+	h := m.create("f")
+	early := pattern(1, 10_000)
+	h.mustWrite(t, early, 0)
+	h.mustFlush(t) // one vote is enough as yet
+
+	if err := w.meta.Record(second); err != nil {
+		t.Fatal(err)
+	}
+	late := pattern(2, 10_000)
+	h.mustWrite(t, late, 10_000)
+	before := m.sw.count("stage")
+	flushed := make(chan error, 1)
+	go func() { flushed <- h.Fsync(ctxT(t), false) }()
+	eventually(t, "it is staged anew", func() bool { return m.sw.count("stage") >= before+2 })
+	select {
+	case err := <-flushed:
+		t.Fatalf("acknowledged with one of two votes: %v", err)
+	default:
+	}
+	w.meta.Tell([]fs.NodeInfo{first, second})
+	if err := <-flushed; err != nil {
+		t.Fatal(err)
+	}
+	w.mount(t, Config{}).open("f", rw).mustBe(t, append(early, late...))
+}
+
+// voting stages on one store, and says that others have voted too.
+type voting struct {
+	Blobs
+	voters func() []fs.NodeID
+}
+
+func (v voting) Stage(ctx context.Context, tx blob.Tx, b *blob.Blob) ([]fs.NodeID, error) {
+	voters := v.voters()
+	_, err := v.Blobs.Stage(ctx, tx, b)
+	return voters, err
 }

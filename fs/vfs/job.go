@@ -70,7 +70,7 @@ func (f *FS) tryFly(ctx context.Context, j *job) error {
 			rebuilt++
 			f.log.Warn("a flush was aborted by somebody else; flushing under a new id", "err", d.err)
 		case d.err == nil && d.result.Err == fs.CodeConflict && d.result.Failed >= len(l.ops):
-			// A node was removed from the cluster after it had voted. The news of it is under way.
+			// Since the votes were given a node was removed, or one came and more are needed. The news of it is under way.
 			f.delayed(j, fmt.Errorf("too few votes count, the blob is staged anew: %w", fs.ErrConflict))
 			wait.sleep(ctx, j.r.over)
 		case errors.Is(d.err, fs.ErrFenced):

@@ -129,7 +129,7 @@ func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Str
 				f.pins.arrive(n.Ack)
 				answered = true
 			}
-			f.nodes.set(n.Nodes)
+			f.nodes.set(n)
 		case err = <-broken:
 		case <-r.over:
 			err = fs.ErrFenced

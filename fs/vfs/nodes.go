@@ -7,23 +7,23 @@ import (
 	"dfs/fs"
 )
 
-// nodes is the last list of storage nodes that the leader told.
+// nodes is the last news of the storage nodes that the leader told.
 type nodes struct {
 	mu   sync.Mutex
-	list []fs.NodeInfo
-	told func([]fs.NodeInfo)
+	last fs.Notice
+	told func(nodes []fs.NodeInfo, minReplicas int)
 }
 
-func (n *nodes) set(list []fs.NodeInfo) {
-	if list == nil {
+func (n *nodes) set(news fs.Notice) {
+	if news.Nodes == nil {
 		return
 	}
 	n.mu.Lock()
-	n.list = list
+	n.last = news
 	told := n.told
 	n.mu.Unlock()
 	if told != nil {
-		told(slices.Clone(list))
+		told(slices.Clone(news.Nodes), news.MinReplicas)
 	}
 }
 
@@ -31,17 +31,17 @@ func (n *nodes) set(list []fs.NodeInfo) {
 func (f *FS) Nodes() []fs.NodeInfo {
 	f.nodes.mu.Lock()
 	defer f.nodes.mu.Unlock()
-	return slices.Clone(f.nodes.list)
+	return slices.Clone(f.nodes.last.Nodes)
 }
 
-// OnNodes has fn called with each new list, and with the present one if there is one. fn must not block; only the last
-// fn that was set is called.
-func (f *FS) OnNodes(fn func([]fs.NodeInfo)) {
+// OnNodes has fn called with each new list and how many replicas a commit needs now, and with the present ones if there
+// are any. fn must not block; only the last fn that was set is called.
+func (f *FS) OnNodes(fn func(nodes []fs.NodeInfo, minReplicas int)) {
 	f.nodes.mu.Lock()
 	f.nodes.told = fn
-	list := slices.Clone(f.nodes.list)
+	last := f.nodes.last
 	f.nodes.mu.Unlock()
-	if list != nil && fn != nil {
-		fn(list)
+	if last.Nodes != nil && fn != nil {
+		fn(slices.Clone(last.Nodes), last.MinReplicas)
 	}
 }

@@ -266,7 +266,7 @@ func TestKeeper_TellsTheNodes(t *testing.T) {
 	w := newWorld(t, localmeta.Config{Nodes: []fs.NodeInfo{{ID: "n1"}}})
 	m := w.mount(t, Config{})
 	told := make(chan []fs.NodeInfo, 10)
-	m.OnNodes(func(l []fs.NodeInfo) { told <- l })
+	m.OnNodes(func(l []fs.NodeInfo, _ int) { told <- l })
 	for l := range told {
 		if len(l) == 1 {
 			break

@@ -132,6 +132,7 @@ func wireCommand(c *wire.Coder, cmd Command) {
 		wire.Int(c, &m.MinReplicas)
 		wire.Int(c, &m.InlineMax)
 		c.Int64(&m.SessionTimeout)
+		wire.Slice(c, &m.Founders, wireNode)
 	case *OpenSession:
 		WireMount(c, &m.Mount)
 	case *EndSession:
@@ -155,14 +156,19 @@ func wireCommand(c *wire.Coder, cmd Command) {
 		wire.Slice(c, &m.Add, WireNodeID)
 		wire.Slice(c, &m.Remove, WireNodeID)
 	case *PutNode:
-		WireNodeID(c, &m.Node.ID)
-		c.String(&m.Node.Addr)
-		c.String(&m.Node.Zone)
+		wireNode(c, &m.Node)
+		c.Bool(&m.Storing)
 	case *RemoveNode:
 		WireNodeID(c, &m.Node)
 	default:
 		panic(fmt.Sprintf("command: no codec for %T", cmd))
 	}
+}
+
+func wireNode(c *wire.Coder, n *fs.NodeInfo) {
+	WireNodeID(c, &n.ID)
+	c.String(&n.Addr)
+	c.String(&n.Zone)
 }
 
 func wireTx(c *wire.Coder, t *fs.Tx) {

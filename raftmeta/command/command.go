@@ -20,9 +20,10 @@ type Init struct {
 	Cluster        string // id, random
 	Time           fs.Time
 	Replicas       int
-	MinReplicas    int
-	InlineMax      int   // bytes
-	SessionTimeout int64 // milliseconds
+	MinReplicas    int           // wanted: what is asked of a commit once there are as many nodes
+	InlineMax      int           // bytes
+	SessionTimeout int64         // milliseconds
+	Founders       []fs.NodeInfo // the first nodes, which all store blobs; only ID, Addr and Zone are kept
 }
 
 // OpenSession registers a mount; the answer is an fs.Session, whose epoch is this entry's index.
@@ -67,10 +68,15 @@ type SetReplicas struct {
 	Remove []fs.NodeID
 }
 
-// PutNode records a node, or its new address or zone.
-type PutNode struct{ Node fs.NodeInfo } // only ID, Addr and Zone are kept
+// PutNode records a node, or its new address or zone. The name of a node that was removed is never recorded again.
+type PutNode struct {
+	Node fs.NodeInfo // only ID, Addr and Zone are kept
+	// Storing says that the node has been seen to take blobs: it counts for MinReplicas from now on, whatever later
+	// PutNodes say, until it is removed.
+	Storing bool
+}
 
-// RemoveNode forgets a node; blobs that lay on it become repair debt.
+// RemoveNode removes a node for good; blobs that lay on it become repair debt.
 type RemoveNode struct{ Node fs.NodeID }
 
 type kind uint8

@@ -32,7 +32,8 @@ func info() fs.BlobInfo {
 func commands() []Command {
 	return []Command{
 		&Tx{fs.Tx{ID: fs.TxID{Session: 1, Seq: 2}, Epoch: 3, Done: 4, Ops: ops(), Blobs: []fs.BlobInfo{info()}, Replicas: 5}},
-		&Init{Cluster: "c", Time: 1, Replicas: 2, MinReplicas: 3, InlineMax: 4, SessionTimeout: 5},
+		&Init{Cluster: "c", Time: 1, Replicas: 2, MinReplicas: 3, InlineMax: 4, SessionTimeout: 5,
+			Founders: []fs.NodeInfo{{ID: "n", Addr: "a:1", Zone: "z"}, {ID: "m", Addr: "b:1", Zone: "y"}}},
 		&OpenSession{Mount: fs.Mount{Host: "h", PID: 1, Path: "/p", Version: "v", Opened: 2}},
 		&EndSession{Session: 1, Epoch: 2, Expired: true},
 		&AllocInos{Session: 1, Epoch: 2, N: 3},
@@ -40,7 +41,7 @@ func commands() []Command {
 		&Reap{Inos: []fs.Ino{1, 300}, Extents: 2},
 		&Forget{Blobs: []fs.BlobID{{Session: 1, Counter: 2}}},
 		&SetReplicas{Blob: fs.BlobID{Session: 1, Counter: 2}, Add: []fs.NodeID{"a"}, Remove: []fs.NodeID{"b"}},
-		&PutNode{Node: fs.NodeInfo{ID: "n", Addr: "a:1", Zone: "z"}},
+		&PutNode{Node: fs.NodeInfo{ID: "n", Addr: "a:1", Zone: "z"}, Storing: true},
 		&RemoveNode{Node: "n"},
 	}
 }

@@ -19,7 +19,7 @@ type Config struct {
 	// ReapDelay is how long an orphan is left alone. The leader's is some seconds, so that whoever has looked up a name a
 	// moment before it was taken away can still open the inode, as on a local disk; 0 frees it at once.
 	ReapDelay time.Duration
-	Nodes     []fs.NodeInfo // told to every mount in its first notice
+	Nodes     []fs.NodeInfo // the founders, told to every mount in its first notice
 	Space     fs.Statfs     // what Statfs answers; Inodes is counted
 }
 
@@ -58,7 +58,7 @@ func New(cfg Config) (*Cluster, error) {
 		awaiting: make(map[fs.SessionID]bool),
 	}
 	_, err := c.apply(&command.Init{Cluster: "local", Time: 1, Replicas: cfg.Replicas, MinReplicas: cfg.MinReplicas,
-		InlineMax: cfg.InlineMax, SessionTimeout: cfg.TimeoutMillis})
+		InlineMax: cfg.InlineMax, SessionTimeout: cfg.TimeoutMillis, Founders: cfg.Nodes})
 	return c, err
 }
 
@@ -137,13 +137,30 @@ func (c *Cluster) Failover() error {
 	return nil
 }
 
+// news is what mounts are told of the nodes; mu is held.
+func (c *Cluster) news() fs.Notice {
+	least, err := state.NewView(c.kv).MinReplicas()
+	if err != nil {
+		panic(err) // a map of ours does not fail
+	}
+	return fs.Notice{Nodes: c.nodes, MinReplicas: least}
+}
+
+// Record has the state machine record a node that stores blobs, of which mounts are not told; see Tell.
+func (c *Cluster) Record(node fs.NodeInfo) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.apply(&command.PutNode{Node: node, Storing: true})
+	return err
+}
+
 // Tell sends every attached mount a new list of nodes.
 func (c *Cluster) Tell(nodes []fs.NodeInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.nodes = nodes
 	for _, s := range c.streams {
-		s.push(fs.Notice{Nodes: nodes})
+		s.push(c.news())
 	}
 }
 

@@ -74,7 +74,7 @@ func (m *Mount) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Str
 	}
 	st := newStream(m, s)
 	m.c.streams[s.ID] = st
-	st.push(fs.Notice{Nodes: m.c.nodes})
+	st.push(m.c.news())
 	return st, nil
 }
 

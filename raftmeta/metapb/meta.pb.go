@@ -1804,6 +1804,7 @@ type Notice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ack           uint64                 `protobuf:"varint,1,opt,name=ack,proto3" json:"ack,omitempty"`
 	Nodes         []*NodeInfo            `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	MinReplicas   uint32                 `protobuf:"varint,3,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1850,6 +1851,13 @@ func (x *Notice) GetNodes() []*NodeInfo {
 		return x.Nodes
 	}
 	return nil
+}
+
+func (x *Notice) GetMinReplicas() uint32 {
+	if x != nil {
+		return x.MinReplicas
+	}
+	return 0
 }
 
 type NodeInfo struct {
@@ -2109,23 +2117,24 @@ func (x *JoinReply) GetCluster() string {
 }
 
 type StatusReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Cluster       string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
-	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
-	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	Leader        string                 `protobuf:"bytes,4,opt,name=leader,proto3" json:"leader,omitempty"`
-	Term          uint64                 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
-	Quorum        bool                   `protobuf:"varint,6,opt,name=quorum,proto3" json:"quorum,omitempty"`
-	Applied       uint64                 `protobuf:"varint,7,opt,name=applied,proto3" json:"applied,omitempty"`
-	Commit        uint64                 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
-	Nodes         []*NodeStatus          `protobuf:"bytes,9,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	Sessions      []*SessionStatus       `protobuf:"bytes,10,rep,name=sessions,proto3" json:"sessions,omitempty"`
-	Blobs         *BlobsStatus           `protobuf:"bytes,11,opt,name=blobs,proto3" json:"blobs,omitempty"`
-	Inodes        uint64                 `protobuf:"varint,12,opt,name=inodes,proto3" json:"inodes,omitempty"`
-	Replicas      uint32                 `protobuf:"varint,13,opt,name=replicas,proto3" json:"replicas,omitempty"`
-	MinReplicas   uint32                 `protobuf:"varint,14,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Cluster           string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Node              string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Version           string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Leader            string                 `protobuf:"bytes,4,opt,name=leader,proto3" json:"leader,omitempty"`
+	Term              uint64                 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
+	Quorum            bool                   `protobuf:"varint,6,opt,name=quorum,proto3" json:"quorum,omitempty"`
+	Applied           uint64                 `protobuf:"varint,7,opt,name=applied,proto3" json:"applied,omitempty"`
+	Commit            uint64                 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
+	Nodes             []*NodeStatus          `protobuf:"bytes,9,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Sessions          []*SessionStatus       `protobuf:"bytes,10,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	Blobs             *BlobsStatus           `protobuf:"bytes,11,opt,name=blobs,proto3" json:"blobs,omitempty"`
+	Inodes            uint64                 `protobuf:"varint,12,opt,name=inodes,proto3" json:"inodes,omitempty"`
+	Replicas          uint32                 `protobuf:"varint,13,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	MinReplicas       uint32                 `protobuf:"varint,14,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
+	MinReplicasWanted uint32                 `protobuf:"varint,15,opt,name=min_replicas_wanted,json=minReplicasWanted,proto3" json:"min_replicas_wanted,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *StatusReply) Reset() {
@@ -2256,6 +2265,13 @@ func (x *StatusReply) GetMinReplicas() uint32 {
 	return 0
 }
 
+func (x *StatusReply) GetMinReplicasWanted() uint32 {
+	if x != nil {
+		return x.MinReplicasWanted
+	}
+	return 0
+}
+
 type NodeStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Info          *NodeInfo              `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
@@ -2263,6 +2279,7 @@ type NodeStatus struct {
 	Member        bool                   `protobuf:"varint,3,opt,name=member,proto3" json:"member,omitempty"`
 	Applied       uint64                 `protobuf:"varint,4,opt,name=applied,proto3" json:"applied,omitempty"`
 	Version       string                 `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
+	Storing       bool                   `protobuf:"varint,6,opt,name=storing,proto3" json:"storing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2330,6 +2347,13 @@ func (x *NodeStatus) GetVersion() string {
 		return x.Version
 	}
 	return ""
+}
+
+func (x *NodeStatus) GetStoring() bool {
+	if x != nil {
+		return x.Storing
+	}
+	return false
 }
 
 type SessionStatus struct {
@@ -2788,10 +2812,11 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04Beat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06unpins\x18\x02 \x03(\x04R\x06unpins\x12\x12\n" +
-	"\x04pins\x18\x03 \x03(\x04R\x04pins\"G\n" +
+	"\x04pins\x18\x03 \x03(\x04R\x04pins\"j\n" +
 	"\x06Notice\x12\x10\n" +
 	"\x03ack\x18\x01 \x01(\x04R\x03ack\x12+\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x15.dfs.meta.v1.NodeInfoR\x05nodes\"\x7f\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x15.dfs.meta.v1.NodeInfoR\x05nodes\x12!\n" +
+	"\fmin_replicas\x18\x03 \x01(\rR\vminReplicas\"\x7f\n" +
 	"\bNodeInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x12\n" +
@@ -2809,7 +2834,7 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\v2\x15.dfs.meta.v1.NodeInfoR\x04node\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\"%\n" +
 	"\tJoinReply\x12\x18\n" +
-	"\acluster\x18\x01 \x01(\tR\acluster\"\xb9\x03\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\"\xe9\x03\n" +
 	"\vStatusReply\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x18\n" +
@@ -2825,14 +2850,16 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x05blobs\x18\v \x01(\v2\x18.dfs.meta.v1.BlobsStatusR\x05blobs\x12\x16\n" +
 	"\x06inodes\x18\f \x01(\x04R\x06inodes\x12\x1a\n" +
 	"\breplicas\x18\r \x01(\rR\breplicas\x12!\n" +
-	"\fmin_replicas\x18\x0e \x01(\rR\vminReplicas\"\x99\x01\n" +
+	"\fmin_replicas\x18\x0e \x01(\rR\vminReplicas\x12.\n" +
+	"\x13min_replicas_wanted\x18\x0f \x01(\rR\x11minReplicasWanted\"\xb3\x01\n" +
 	"\n" +
 	"NodeStatus\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.dfs.meta.v1.NodeInfoR\x04info\x12\x14\n" +
 	"\x05voter\x18\x02 \x01(\bR\x05voter\x12\x16\n" +
 	"\x06member\x18\x03 \x01(\bR\x06member\x12\x18\n" +
 	"\aapplied\x18\x04 \x01(\x04R\aapplied\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\tR\aversion\"\x9e\x01\n" +
+	"\aversion\x18\x05 \x01(\tR\aversion\x12\x18\n" +
+	"\astoring\x18\x06 \x01(\bR\astoring\"\x9e\x01\n" +
 	"\rSessionStatus\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12(\n" +
 	"\x05mount\x18\x02 \x01(\v2\x12.dfs.meta.v1.MountR\x05mount\x12\x12\n" +

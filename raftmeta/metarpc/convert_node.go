@@ -26,6 +26,7 @@ func toStatus(s *fs.Status) *metapb.StatusReply {
 		Blobs: &metapb.BlobsStatus{Count: s.Blobs.Count, Bytes: s.Blobs.Bytes, LiveBytes: s.Blobs.LiveBytes,
 			UnderReplicated: s.Blobs.UnderReplicated, Garbage: s.Blobs.Garbage},
 		Inodes: s.Inodes, Replicas: uint32(s.Replicas), MinReplicas: uint32(s.MinReplicas),
+		MinReplicasWanted: uint32(s.MinReplicasWanted),
 	}
 }
 
@@ -38,16 +39,18 @@ func fromStatus(s *metapb.StatusReply) *fs.Status {
 		Blobs: fs.BlobsStatus{Count: b.GetCount(), Bytes: b.GetBytes(), LiveBytes: b.GetLiveBytes(),
 			UnderReplicated: b.GetUnderReplicated(), Garbage: b.GetGarbage()},
 		Inodes: s.GetInodes(), Replicas: int(s.GetReplicas()), MinReplicas: int(s.GetMinReplicas()),
+		MinReplicasWanted: int(s.GetMinReplicasWanted()),
 	}
 }
 
 func toNodeStatus(n fs.NodeStatus) *metapb.NodeStatus {
-	return &metapb.NodeStatus{Info: toNodeInfo(n.NodeInfo), Voter: n.Voter, Member: n.Member, Applied: n.Applied, Version: n.Version}
+	return &metapb.NodeStatus{Info: toNodeInfo(n.NodeInfo), Voter: n.Voter, Member: n.Member,
+		Storing: n.Storing, Applied: n.Applied, Version: n.Version}
 }
 
 func fromNodeStatus(n *metapb.NodeStatus) fs.NodeStatus {
 	return fs.NodeStatus{NodeInfo: fromNodeInfo(n.GetInfo()), Voter: n.GetVoter(), Member: n.GetMember(),
-		Applied: n.GetApplied(), Version: n.GetVersion()}
+		Storing: n.GetStoring(), Applied: n.GetApplied(), Version: n.GetVersion()}
 }
 
 func toSessionStatus(s fs.SessionStatus) *metapb.SessionStatus {

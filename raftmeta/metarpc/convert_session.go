@@ -42,9 +42,9 @@ func fromBeat(b *metapb.Beat) fs.Beat {
 }
 
 func toNotice(n fs.Notice) *metapb.Notice {
-	return &metapb.Notice{Ack: n.Ack, Nodes: each(n.Nodes, toNodeInfo)}
+	return &metapb.Notice{Ack: n.Ack, Nodes: each(n.Nodes, toNodeInfo), MinReplicas: uint32(n.MinReplicas)}
 }
 
 func fromNotice(n *metapb.Notice) fs.Notice {
-	return fs.Notice{Ack: n.GetAck(), Nodes: each(n.GetNodes(), fromNodeInfo)}
+	return fs.Notice{Ack: n.GetAck(), Nodes: each(n.GetNodes(), fromNodeInfo), MinReplicas: int(n.GetMinReplicas())}
 }

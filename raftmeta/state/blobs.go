@@ -48,13 +48,13 @@ func (c *change) register(tx *fs.Tx, info *fs.BlobInfo) error {
 	}
 	b := &blob{fresh: true, dirty: true}
 	b.BlobInfo, b.Wanted = *info, tx.Replicas
-	if b.Replicas = distinct(info.Replicas); len(b.Replicas) < c.config.MinReplicas {
+	if b.Replicas = distinct(info.Replicas); len(b.Replicas) == 0 {
 		return refuse(fs.ErrInvalid)
 	}
 	if count, err := c.counted(b); err != nil {
 		return err
-	} else if count < c.config.MinReplicas {
-		return refuse(fs.ErrConflict) // a node was removed after it voted
+	} else if count < c.minReplicas() {
+		return refuse(fs.ErrConflict) // since the votes were given a node was removed, or one came and more are needed
 	}
 	c.blobs[info.ID] = b
 	c.named = append(c.named, b)

@@ -154,10 +154,10 @@ func TestRemoveNode_MakesDebtOfWhatLayThere(t *testing.T) {
 	}
 }
 
-func TestPutNode_BringsTheLastReplicaOfARemovedNodeBack(t *testing.T) {
+// The name of a removed node is used up: its bytes count no more, whoever comes under it.
+func TestPutNode_NeverBringsARemovedNodeBack(t *testing.T) {
 	c := newCluster(t)
 	c.file(2, "a")
-	c.do(&command.PutNode{Node: fs.NodeInfo{ID: "n1"}})
 	info := c.info(10, "n1", "n2")
 	tx := c.newTx(&fs.Write{Ino: 2, Extents: []fs.Extent{{Len: 10, Blob: info.ID}}, Time: 9})
 	tx.Blobs, tx.Replicas = []fs.BlobInfo{info}, 1
@@ -173,8 +173,60 @@ func TestPutNode_BringsTheLastReplicaOfARemovedNodeBack(t *testing.T) {
 	if a := c.send(&command.SetReplicas{Blob: info.ID}); a.Err != fs.CodeInvalid {
 		t.Errorf("a list on which nothing counts: %+v", a)
 	}
-	c.do(&command.PutNode{Node: fs.NodeInfo{ID: "n1", Addr: "new"}})
-	if len(c.debt()) != 0 {
-		t.Errorf("the node is back: debt %v", c.debt())
+	if a := c.send(&command.PutNode{Node: fs.NodeInfo{ID: "n1", Addr: "new"}, Storing: true}); a.Err != fs.CodeRemoved {
+		t.Errorf("the node is back: %+v", a)
+	}
+	if removed, err := c.view().Removed("n1"); err != nil || !removed {
+		t.Errorf("removed: %v, %v", removed, err)
+	}
+	if removed, err := c.view().Removed("n2"); err != nil || removed {
+		t.Errorf("a member is removed: %v, %v", removed, err)
+	}
+}
+
+// least is what a commit needs now, as a session, a view and a transaction of so many votes see it.
+func (c *cluster) least(want int) {
+	c.t.Helper()
+	least, err := c.view().MinReplicas()
+	s, ok, errSession := c.view().Session(c.s.ID)
+	if err != nil || errSession != nil || !ok || least != want || s.MinReplicas != want {
+		c.t.Errorf("at least %d replicas, %d in the session (%v, %v), want %d", least, s.MinReplicas, err, errSession, want)
+	}
+	for n := 1; n <= 3; n++ {
+		wantCode := fs.CodeOK
+		if n < want {
+			wantCode = fs.CodeConflict
+		}
+		tx := c.newTx()
+		tx.Blobs = []fs.BlobInfo{c.info(10, []fs.NodeID{"v1", "v2", "v3"}[:n]...)}
+		if r := c.do(tx).Tx; r.Err != wantCode {
+			c.t.Errorf("%d votes, %d needed: %v", n, want, fs.FromCode(r.Err))
+		}
+	}
+}
+
+func TestMinReplicas_FollowTheNodesThatStore(t *testing.T) {
+	c := newCluster(t)
+	c.least(2) // three founders
+	one := &cluster{t: t, kv: state.NewMemory(), now: 100}
+	one.do(&command.Init{Cluster: "c", Replicas: 3, MinReplicas: 2, SessionTimeout: 500, Founders: []fs.NodeInfo{{ID: "n1"}}})
+	one.s = one.do(&command.OpenSession{}).Session
+	one.least(1)
+	one.do(&command.PutNode{Node: fs.NodeInfo{ID: "n2"}})
+	one.least(1) // it has only joined
+	one.do(&command.PutNode{Node: fs.NodeInfo{ID: "n2"}, Storing: true})
+	one.do(&command.PutNode{Node: fs.NodeInfo{ID: "n2", Addr: "moved"}})
+	one.least(2)
+	one.do(&command.PutNode{Node: fs.NodeInfo{ID: "n3"}, Storing: true})
+	one.least(2) // no more than is wanted
+	one.do(&command.RemoveNode{Node: "n1"})
+	one.least(2)
+	one.do(&command.RemoveNode{Node: "n1"})
+	one.do(&command.RemoveNode{Node: "n2"})
+	one.least(1)
+	one.do(&command.RemoveNode{Node: "n3"})
+	one.least(1) // never less
+	if err := state.Check(one.kv); err != nil {
+		t.Error(err)
 	}
 }

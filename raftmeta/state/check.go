@@ -62,6 +62,7 @@ type audit struct {
 	debts    map[fs.BlobID]bool
 	garbage  map[fs.BlobID]bool
 	nodes    map[fs.NodeID]bool // true: removed
+	storing  uint64             // nodes
 	sessions map[fs.SessionID]*SessionRecord
 }
 
@@ -104,6 +105,12 @@ func (a *audit) record(r Reader, key, value []byte) error {
 		var n node
 		err := decode(value, &n)
 		a.nodes[fs.NodeID(key[1:])] = n.removed
+		if n.storing {
+			a.storing++
+		}
+		if n.storing && n.removed {
+			a.fault("node %s stores, and was removed", key[1:])
+		}
 		return err
 	case keySession:
 		return a.session(key, value)

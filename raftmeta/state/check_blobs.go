@@ -68,6 +68,9 @@ func (a *audit) checkCounters() {
 		want.BlobBytes += uint64(b.Length)
 		want.LiveBytes += a.live[b.ID]
 	}
+	if a.n.storing != a.storing {
+		a.fault("the counters say that %d nodes store; counted were %d", a.n.storing, a.storing)
+	}
 	if a.n.stats != want {
 		a.fault("the counters say %+v; counted were %+v", a.n.stats, want)
 	}

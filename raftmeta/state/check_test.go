@@ -23,11 +23,12 @@ func sample(t *testing.T) *Memory {
 			t.Fatalf("%+v: %+v, %v", cmd, a, err)
 		}
 	}
-	do(&command.Init{Cluster: "c", Time: 1, Replicas: 3, MinReplicas: 2, InlineMax: 8, SessionTimeout: 9})
+	do(&command.Init{Cluster: "c", Time: 1, Replicas: 3, MinReplicas: 2, InlineMax: 8, SessionTimeout: 9,
+		Founders: []fs.NodeInfo{{ID: "n1", Addr: "h:1", Zone: "z"}, {ID: "n2", Addr: "h:1"}}})
 	do(&command.OpenSession{Mount: fs.Mount{Host: "h", PID: 1, Path: "/p", Version: "v", Opened: 2}})
 	do(&command.AllocInos{Session: 1, Epoch: 2, N: 20})
-	for _, id := range []fs.NodeID{"n1", "n2", "n3", "n4"} {
-		do(&command.PutNode{Node: fs.NodeInfo{ID: id, Addr: "h:1", Zone: "z"}})
+	for _, id := range []fs.NodeID{"n3", "n4"} {
+		do(&command.PutNode{Node: fs.NodeInfo{ID: id, Addr: "h:1", Zone: "z"}, Storing: true})
 	}
 	do(&command.RemoveNode{Node: "n4"})
 	blobID := func(n uint64) fs.BlobID { return fs.BlobID{Session: 1, Counter: n} }
@@ -142,6 +143,7 @@ func TestCheck_NoticesWrongRecords(t *testing.T) {
 	for what, change := range map[string]func(){
 		"inodes": func() { n.stats.Inodes++ }, "live": func() { n.stats.LiveBytes++ }, "debt": func() { n.stats.UnderReplicated-- },
 		"next ino": func() { n.nextIno = 5 }, "next session": func() { n.nextSession = 1 },
+		"storing": func() { n.storing++ },
 	} {
 		n = counters{}
 		alter("counters: "+what, []byte(keyCounters), &n, change)
@@ -206,7 +208,6 @@ func TestApply_ABrokenReferenceStopsTheNode(t *testing.T) {
 		"a mapped blob": {blobKey(keyBlob, fs.BlobID{Session: 1, Counter: 1}), tx(&fs.Setattr{Ino: 3, Set: fs.SetSize})},
 		"an orphan":     {inodeKey(5), &command.Reap{Inos: []fs.Ino{5}, Extents: 9}},
 		"the counters":  {[]byte(keyCounters), tx()},
-		"a debtor":      {blobKey(keyBlob, fs.BlobID{Session: 1, Counter: 2}), &command.PutNode{Node: fs.NodeInfo{ID: "n4"}}},
 	} {
 		kv := good.Clone()
 		_ = kv.Delete(test.lost)

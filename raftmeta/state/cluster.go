@@ -13,7 +13,7 @@ const dirSize = 4096
 // nodeIDMax bounds a node's name, bytes.
 const nodeIDMax = 255
 
-// form makes the root directory and fixes the configuration. A second Init changes nothing.
+// form makes the root directory, fixes the configuration and records the founders. A second Init changes nothing.
 func (c *change) form(m *command.Init) error {
 	if c.formed {
 		return nil
@@ -29,7 +29,21 @@ func (c *change) form(m *command.Init) error {
 	root := &inode{Attr: fs.Attr{Ino: fs.RootIno, Type: fs.TypeDir, Mode: 0o755, Nlink: 2, Size: dirSize,
 		Atime: m.Time, Mtime: m.Time, Ctime: m.Time, Btime: m.Time, Parent: fs.RootIno}, nextCookie: fs.FirstCookie}
 	c.born(root)
+	for _, founder := range m.Founders {
+		if err := c.putNode(&command.PutNode{Node: founder, Storing: true}); err != nil {
+			return err
+		}
+	}
 	return c.kv.Set([]byte(keyConfig), encode(&c.config))
+}
+
+// minReplicas is how many votes a new blob needs now: as many as are wanted, but no more than there are nodes that count.
+// So the first node of a cluster serves alone, and from the moment that a second one counts its votes do not suffice any
+// more. Nothing but RemoveNode lowers it.
+func (c *change) minReplicas() int { return minReplicas(&c.config, &c.n) }
+
+func minReplicas(config *Config, n *counters) int {
+	return int(max(1, min(uint64(config.MinReplicas), n.storing)))
 }
 
 // born adds a new inode.
@@ -39,62 +53,66 @@ func (c *change) born(i *inode) {
 	c.n.stats.Inodes++
 }
 
-// putNode records a node. Replicas that were its own when it was removed count again, where they are still listed.
+// putNode records a node, unless it was removed: its name is used up.
 func (c *change) putNode(m *command.PutNode) error {
 	id := m.Node.ID
 	if id == "" || len(id) > nodeIDMax {
 		return refuse(fs.ErrInvalid)
 	}
-	back, err := c.isRemoved(id)
-	if err != nil {
+	var n node
+	if _, err := get(c.kv, nodeKey(id), &n); err != nil {
 		return err
 	}
-	if err := c.kv.Set(nodeKey(id), encode(&node{addr: m.Node.Addr, zone: m.Node.Zone})); err != nil {
-		return err
+	if n.removed {
+		return refuse(fs.ErrRemoved)
 	}
-	c.removed[id] = false
-	if !back {
-		return nil
+	if m.Storing && !n.storing {
+		n.storing = true
+		c.n.storing++
 	}
-	return c.resettle(keyDebt, id)
+	n.addr, n.zone = m.Node.Addr, m.Node.Zone
+	return c.kv.Set(nodeKey(id), encode(&n))
 }
 
-// removeNode leaves a tombstone, so that a transaction that was under way does not count the node as a replica, and
-// takes the node off every blob's list (see counted). The scan of the whole blob table is the price of keeping no index
-// by node: removals are rare.
+// removeNode leaves a tombstone for ever: a transaction that was under way does not count the node as a replica, and
+// nobody comes back under its name. It takes the node off every blob's list (see counted). The scan of the whole blob
+// table is the price of keeping no index by node: removals are rare.
 func (c *change) removeNode(m *command.RemoveNode) error {
-	known, err := has(c.kv, nodeKey(m.Node))
-	if err != nil || !known {
+	var n node
+	if known, err := get(c.kv, nodeKey(m.Node), &n); err != nil || !known || n.removed {
 		return err
+	}
+	if n.storing {
+		c.n.storing--
 	}
 	if err := c.kv.Set(nodeKey(m.Node), encode(&node{removed: true})); err != nil {
 		return err
 	}
 	c.removed[m.Node] = true
-	return c.resettle(keyBlob, m.Node)
+	return c.resettle(m.Node)
 }
 
-// resettle marks the blobs that a kind of key names, and that list a node, as changed.
-func (c *change) resettle(kind byte, node fs.NodeID) error {
-	var ids []fs.BlobID
-	from := []byte{kind}
-	err := scan(c.kv, from, prefixEnd(from), func(key, _ []byte) (bool, error) {
-		id, err := keyBlobID(key)
-		ids = append(ids, id)
+// resettle marks the blobs that list a node as changed.
+func (c *change) resettle(node fs.NodeID) error {
+	var listing []fs.BlobID
+	from := []byte{keyBlob}
+	err := scan(c.kv, from, prefixEnd(from), func(_, value []byte) (bool, error) {
+		var b BlobRecord
+		err := decode(value, &b)
+		if slices.Contains(b.Replicas, node) {
+			listing = append(listing, b.ID)
+		}
 		return true, err
 	})
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
+	for _, id := range listing {
 		b, err := c.blob(id)
 		if err != nil {
 			return err
 		}
-		if b == nil {
-			return corrupt("key %c names blob %v, which is not in the table", kind, id)
-		}
-		b.dirty = b.dirty || slices.Contains(b.Replicas, node)
+		b.dirty = true
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, kv: state.NewMemory(), now: 100}
-	c.do(&command.Init{Cluster: "c", Time: 1, Replicas: 3, MinReplicas: 2, InlineMax: 16, SessionTimeout: 500})
+	c.do(&command.Init{Cluster: "c", Time: 1, Replicas: 3, MinReplicas: 2, InlineMax: 16, SessionTimeout: 500,
+		Founders: []fs.NodeInfo{{ID: "n1"}, {ID: "n2"}, {ID: "n3"}}})
 	c.s = c.do(&command.OpenSession{}).Session
 	inos := c.do(&command.AllocInos{Session: c.s.ID, Epoch: c.s.Epoch, N: 1000}).Inos
 	if inos.From != 2 || inos.N != 1000 {

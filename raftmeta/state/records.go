@@ -71,7 +71,7 @@ func has(kv Reader, key []byte) (bool, error) {
 type Config struct {
 	Cluster        string
 	Replicas       int
-	MinReplicas    int
+	MinReplicas    int   // wanted; see View.MinReplicas for what is asked now
 	InlineMax      int   // bytes
 	SessionTimeout int64 // milliseconds
 	Created        fs.Time
@@ -97,11 +97,12 @@ type Stats struct {
 	Garbage         uint64
 }
 
-// counters are the numbers that only rise, and Stats.
+// counters are the numbers that only rise, how many nodes count, and Stats.
 type counters struct {
 	version     uint64 // the last fs.Attr.Version given
 	nextIno     fs.Ino
 	nextSession fs.SessionID
+	storing     uint64 // nodes that store and were not removed
 	stats       Stats
 }
 
@@ -109,6 +110,7 @@ func (r *counters) wire(c *wire.Coder) {
 	c.Uint64(&r.version)
 	wire.Uint(c, &r.nextIno)
 	wire.Uint(c, &r.nextSession)
+	c.Uint64(&r.storing)
 	s := &r.stats
 	for _, n := range []*uint64{&s.Inodes, &s.Orphans, &s.Blobs, &s.BlobBytes, &s.LiveBytes, &s.UnderReplicated, &s.Garbage} {
 		c.Uint64(n)
@@ -171,12 +173,14 @@ func (r *answer) wire(c *wire.Coder) { c.Blob(&r.result) }
 // node is a member, or the tombstone of one that was removed.
 type node struct {
 	addr, zone string
+	storing    bool // it has taken blobs, and counts for MinReplicas
 	removed    bool
 }
 
 func (r *node) wire(c *wire.Coder) {
 	c.String(&r.addr)
 	c.String(&r.zone)
+	c.Bool(&r.storing)
 	c.Bool(&r.removed)
 }
 

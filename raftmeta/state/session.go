@@ -30,15 +30,15 @@ func (c *change) openSession(m *command.OpenSession) (fs.Session, error) {
 	s := &SessionRecord{Mount: m.Mount, Done: 1}
 	s.ID, s.Epoch = c.n.nextSession, fs.Epoch(c.index)
 	c.n.nextSession++
-	s.complete(&c.config)
+	s.complete(&c.config, &c.n)
 	return s.Session, c.kv.Set(sessionKey(s.ID), encode(s))
 }
 
-// complete fills in what every session takes from the configuration.
-func (r *SessionRecord) complete(config *Config) {
+// complete fills in what every session takes from the configuration and the nodes.
+func (r *SessionRecord) complete(config *Config, n *counters) {
 	r.Cluster = config.Cluster
 	r.TimeoutMillis = config.SessionTimeout
-	r.Replicas, r.MinReplicas = config.Replicas, config.MinReplicas
+	r.Replicas, r.MinReplicas = config.Replicas, minReplicas(config, n)
 }
 
 // endSession removes the session and its remembered answers. From here on every command of its epoch is fenced.

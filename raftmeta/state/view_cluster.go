@@ -20,23 +20,38 @@ func (v View) Stats() (Stats, error) {
 	return n.stats, err
 }
 
+// MinReplicas is how many replicas a blob must have to be committed now: Config.MinReplicas, but no more than there are
+// nodes that store.
+func (v View) MinReplicas() (int, error) {
+	config, n, err := v.formed()
+	return minReplicas(&config, &n), err
+}
+
+// formed reads what a session is completed with.
+func (v View) formed() (config Config, n counters, err error) {
+	if config, _, err = v.Config(); err == nil {
+		_, err = get(v.r, []byte(keyCounters), &n)
+	}
+	return config, n, err
+}
+
 // Session returns a live session.
 func (v View) Session(id fs.SessionID) (SessionRecord, bool, error) {
 	s, err := readSession(v.r, id)
 	if err != nil || s == nil {
 		return SessionRecord{}, false, err
 	}
-	config, _, err := v.Config()
+	config, n, err := v.formed()
 	if err != nil {
 		return SessionRecord{}, false, err
 	}
-	s.complete(&config)
+	s.complete(&config, &n)
 	return *s, true, nil
 }
 
 // Sessions returns the live sessions by id.
 func (v View) Sessions() ([]SessionRecord, error) {
-	config, _, err := v.Config()
+	config, n, err := v.formed()
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +59,28 @@ func (v View) Sessions() ([]SessionRecord, error) {
 	err = v.each(keySession, nil, func(_, value []byte) (bool, error) {
 		var s SessionRecord
 		err := decode(value, &s)
-		s.complete(&config)
+		s.complete(&config, &n)
 		list = append(list, s)
+		return true, err
+	})
+	return list, err
+}
+
+// NodeRecord is a node that was not removed; of its NodeInfo there are ID, Addr and Zone.
+type NodeRecord struct {
+	fs.NodeInfo
+	Storing bool // it counts for MinReplicas
+}
+
+// NodeRecords returns the nodes by id.
+func (v View) NodeRecords() ([]NodeRecord, error) {
+	var list []NodeRecord
+	err := v.each(keyNode, nil, func(key, value []byte) (bool, error) {
+		var n node
+		err := decode(value, &n)
+		if !n.removed {
+			list = append(list, NodeRecord{fs.NodeInfo{ID: fs.NodeID(key[1:]), Addr: n.addr, Zone: n.zone}, n.storing})
+		}
 		return true, err
 	})
 	return list, err
@@ -53,16 +88,19 @@ func (v View) Sessions() ([]SessionRecord, error) {
 
 // Nodes returns the nodes by id, with ID, Addr and Zone.
 func (v View) Nodes() ([]fs.NodeInfo, error) {
+	records, err := v.NodeRecords()
 	var list []fs.NodeInfo
-	err := v.each(keyNode, nil, func(key, value []byte) (bool, error) {
-		var n node
-		err := decode(value, &n)
-		if !n.removed {
-			list = append(list, fs.NodeInfo{ID: fs.NodeID(key[1:]), Addr: n.addr, Zone: n.zone})
-		}
-		return true, err
-	})
+	for i := range records {
+		list = append(list, records[i].NodeInfo)
+	}
 	return list, err
+}
+
+// Removed reports whether a node was a member and has been removed.
+func (v View) Removed(id fs.NodeID) (bool, error) {
+	var n node
+	_, err := get(v.r, nodeKey(id), &n)
+	return n.removed, err
 }
 
 // Orphans returns inodes without a name above past, at most limit.

@@ -59,12 +59,27 @@ var errCut = errors.New("the network is cut")
 func StartLocal(t testing.TB, n int) *Local {
 	t.Helper()
 	l := &Local{t: t, dir: testDir(t), cut: map[string]bool{}}
-	ports := freePorts(t, 2*n)
+	l.start(n, n)
+	return l
+}
+
+// Grow starts n more nodes, which join the others, and waits until they are members. Their names go on counting.
+func (l *Local) Grow(n int) []*LocalNode {
+	l.t.Helper()
+	l.start(n, 0)
+	return l.Nodes[len(l.Nodes)-n:]
+}
+
+// start starts n nodes, which found a cluster of so many, or join one (0), and waits until all are members.
+func (l *Local) start(n, founders int) {
+	l.t.Helper()
+	ports := freePorts(l.t, 2*n)
+	before := len(l.Nodes)
 	for i := range n {
-		name := fmt.Sprintf("n%d", i+1)
+		name := fmt.Sprintf("n%d", before+i+1)
 		l.Nodes = append(l.Nodes, &LocalNode{Name: name, Faults: newSteps(), local: l, config: node.Config{
 			Name: name, Dir: filepath.Join(l.dir, name), Listen: address(ports[2*i]), Gossip: address(ports[2*i+1]),
-			HTTP: "off", Metrics: "off", BootstrapExpect: n, Voters: 3, Replicas: 3, Placement: "weighted",
+			HTTP: "off", Metrics: "off", BootstrapExpect: founders, Voters: 3, Replicas: 3, Placement: "weighted",
 			SessionTimeout: 2 * time.Second, GarbageGrace: 200 * time.Millisecond, SweepInterval: 300 * time.Millisecond,
 		}})
 	}
@@ -72,16 +87,15 @@ func StartLocal(t testing.TB, n int) *Local {
 	for _, x := range l.Nodes {
 		join = append(join, x.config.Gossip)
 	}
-	for _, x := range l.Nodes {
+	for _, x := range l.Nodes[before:] {
 		x.config.Join = strings.Join(join, ",")
 		x.config.Log.Level, x.config.Log.Format = "info", "text"
 		if err := x.config.Validate(); err != nil {
-			t.Fatal(err)
+			l.t.Fatal(err)
 		}
 		x.Start()
 	}
 	l.WaitFormed()
-	return l
 }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
@@ -162,6 +176,13 @@ func (x *LocalNode) Status() (*fs.Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return x.node.Admin().Status(ctx)
+}
+
+// Transactions are those that the node remembers.
+func (x *LocalNode) Transactions() ([]fs.TxStatus, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return x.node.Admin().Transactions(ctx, 1000)
 }
 
 // Runs reports whether the node has been started and not ended.
@@ -335,7 +356,7 @@ func (x *LocalNode) settled() error {
 	if b := s.Blobs; !s.Quorum || b.UnderReplicated > 0 || b.Garbage > 0 {
 		return fmt.Errorf("%s: quorum %v, %d blobs lack replicas, %d are garbage", x.Name, s.Quorum, b.UnderReplicated, b.Garbage)
 	}
-	list, err := x.node.Admin().Transactions(context.Background(), 1000)
+	list, err := x.Transactions()
 	if err != nil {
 		return err
 	}

@@ -108,9 +108,9 @@ func (c *Client) openFS(ctx context.Context, cfg Config, deps Deps, status *fs.S
 	if err != nil {
 		return err
 	}
-	b.Update(storageNodes(status))
+	b.Update(storageNodes(status), status.MinReplicas)
 	c.set, err = replica.NewSet(replica.Config{
-		Nodes: b.Nodes, Open: c.openStore, Replicas: status.Replicas, MinReplicas: status.MinReplicas,
+		Nodes: b.Nodes, Open: c.openStore, Replicas: status.Replicas, MinReplicas: b.MinReplicas,
 		WriteOrder: b.WriteOrder, ReadOrder: b.ReadOrder, Observer: b, Faults: deps.Faults, Logger: deps.Logger,
 		Bad: func(node fs.NodeID, id fs.BlobID, err error) {
 			deps.Logger.Warn("bad replica; read from another", "from", node, "blob", id, "err", err)

@@ -30,7 +30,7 @@ func (n *Node) keepBlobs(ctx context.Context) (err error) {
 	}
 	b.Update(n.storageNodes())
 	set, err := replica.NewSet(replica.Config{
-		Nodes: b.Nodes, Open: n.openPeer, Replicas: config.Replicas, MinReplicas: config.MinReplicas,
+		Nodes: b.Nodes, Open: n.openPeer, Replicas: config.Replicas, MinReplicas: b.MinReplicas,
 		WriteOrder: b.WriteOrder, ReadOrder: b.ReadOrder, Observer: b, Faults: n.deps.Faults, Logger: n.log,
 	})
 	if err != nil {
@@ -88,16 +88,18 @@ func (n *Node) waitConfig(ctx context.Context) (config state.Config, err error) 
 	}
 }
 
-// storageNodes are the cluster's nodes by the local state, with what gossip knows of them.
-func (n *Node) storageNodes() []fs.NodeInfo {
-	var nodes []fs.NodeInfo
+// storageNodes are the cluster's nodes by the local state, with what gossip knows of them, and how many replicas a blob
+// must have.
+func (n *Node) storageNodes() (nodes []fs.NodeInfo, minReplicas int) {
 	err := n.meta.Local(func(v state.View, _ uint64) (err error) {
-		nodes, err = v.Nodes()
+		if nodes, err = v.Nodes(); err == nil {
+			minReplicas, err = v.MinReplicas()
+		}
 		return err
 	})
 	if err != nil {
 		n.log.Warn("cannot read the nodes from the local state", "err", err)
-		return nil
+		return nil, 0
 	}
 	heard := map[fs.NodeID]fs.NodeInfo{}
 	for _, m := range n.members() {
@@ -108,7 +110,7 @@ func (n *Node) storageNodes() []fs.NodeInfo {
 			nodes[i].State, nodes[i].Load = m.State, m.Load
 		}
 	}
-	return nodes
+	return nodes, minReplicas
 }
 
 // openPeer is the store at a node; our own is reached without the network.

@@ -16,6 +16,7 @@ type Balancer struct {
 
 	mu    sync.Mutex
 	nodes []fs.NodeInfo
+	least int
 }
 
 // New makes a Balancer for two policies by name; seed is the source of chance.
@@ -31,13 +32,13 @@ func New(write, read, zone string, seed uint64) (*Balancer, error) {
 	return &Balancer{write: placement.NewPicker(w, seed), read: placement.NewPicker(r, seed+1), zone: zone}, nil
 }
 
-// Update takes news of all nodes.
-func (b *Balancer) Update(nodes []fs.NodeInfo) {
+// Update takes news of all nodes, and of how many replicas a blob must have with them.
+func (b *Balancer) Update(nodes []fs.NodeInfo, minReplicas int) {
 	b.write.Update(nodes)
 	b.read.Update(nodes)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.nodes = nodes
+	b.nodes, b.least = nodes, minReplicas
 }
 
 // Nodes is the last news.
@@ -45,6 +46,13 @@ func (b *Balancer) Nodes() []fs.NodeInfo {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.nodes
+}
+
+// MinReplicas is how many replicas a blob must have, by the last news.
+func (b *Balancer) MinReplicas() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.least
 }
 
 // WriteOrder orders nodes for new replicas. When none will do it leaves the choice to the replica set, whose attempts

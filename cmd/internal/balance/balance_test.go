@@ -15,7 +15,7 @@ func TestOverlappingRequests_AreTimedEachByItsOwnEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.Update([]fs.NodeInfo{{ID: "a", State: fs.NodeAlive}, {ID: "b", State: fs.NodeAlive}})
+		b.Update([]fs.NodeInfo{{ID: "a", State: fs.NodeAlive}, {ID: "b", State: fs.NodeAlive}}, 2)
 		early := b.Begin("a")
 		time.Sleep(10 * time.Millisecond)
 		late := b.Begin("a")

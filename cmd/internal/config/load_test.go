@@ -122,18 +122,18 @@ func TestNodeDefaults_AreAOneNodeCluster(t *testing.T) {
 	if err := n.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if n.BootstrapExpect != 1 || n.MinReplicas != 1 || n.Replicas != 3 {
+	if n.BootstrapExpect != 1 || n.MinReplicas != 2 || n.Replicas != 3 {
 		t.Errorf("expect %d, min-replicas %d of %d", n.BootstrapExpect, n.MinReplicas, n.Replicas)
 	}
 }
 
-func TestMinReplicas_DefaultToAMajorityOfWhatThereIs(t *testing.T) {
-	for _, c := range []struct{ expect, replicas, want int }{{1, 3, 1}, {2, 3, 2}, {3, 3, 2}, {5, 5, 3}, {3, 1, 1}, {0, 3, 1}} {
+func TestMinReplicas_DefaultToAMajorityOfReplicas(t *testing.T) {
+	for _, c := range []struct{ expect, replicas, given, want int }{{1, 3, 0, 2}, {3, 3, 0, 2}, {5, 5, 0, 3}, {3, 1, 0, 1}, {0, 3, 0, 2}, {1, 3, 1, 1}, {3, 3, 3, 3}} {
 		n, err := load(t, []string{"--join", "a"}, nil, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.BootstrapExpect, n.Replicas = c.expect, c.replicas
+		n.BootstrapExpect, n.Replicas, n.MinReplicas = c.expect, c.replicas, c.given
 		if err := n.Validate(); err != nil || n.MinReplicas != c.want {
 			t.Errorf("expect %d, replicas %d: min-replicas %d, want %d; %v", c.expect, c.replicas, n.MinReplicas, c.want, err)
 		}

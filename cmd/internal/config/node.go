@@ -27,7 +27,7 @@ type Node struct {
 	Zone            string
 	Voters          int
 	Replicas        int
-	MinReplicas     int // 0: a majority of what the cluster starts with
+	MinReplicas     int // 0: a majority of Replicas
 	SessionTimeout  time.Duration
 	GarbageGrace    time.Duration
 	SweepInterval   time.Duration
@@ -56,7 +56,7 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	flags.StringVar(&n.Zone, "zone", "", "failure domain, such as a rack: replicas are spread over zones")
 	flags.IntVar(&n.Voters, "voters", 3, "how many nodes vote in Raft: 1, 3 or 5; the others learn")
 	flags.IntVar(&n.Replicas, "replicas", 3, "copies of every blob; counts when the cluster is formed")
-	flags.IntVar(&n.MinReplicas, "min-replicas", 0, "copies on disk before fsync returns; counts when the cluster is formed (default: a majority of --replicas, no more than --bootstrap-expect)")
+	flags.IntVar(&n.MinReplicas, "min-replicas", 0, "copies on disk before fsync returns, or as many as there are nodes; counts when the cluster is formed (default: a majority of --replicas)")
 	flags.DurationVar(&n.SessionTimeout, "session-timeout", 10*time.Second, "a mount not heard of for so long is fenced; counts when the cluster is formed")
 	flags.DurationVar(&n.GarbageGrace, "garbage-grace", 30*time.Second, "how long the bytes of removed files are kept for readers that are still at them")
 	flags.DurationVar(&n.SweepInterval, "sweep-interval", 30*time.Second, "how often this node looks for staged data whose transaction is over")
@@ -107,7 +107,7 @@ func (n *Node) Validate() error {
 		return fmt.Errorf("%w: --sweep-interval %s: want 100ms to 1h", ErrUsage, n.SweepInterval)
 	}
 	if n.MinReplicas == 0 {
-		n.MinReplicas = max(1, min(n.Replicas/2+1, n.BootstrapExpect))
+		n.MinReplicas = n.Replicas/2 + 1
 	}
 	if err := policy("--placement", n.Placement); err != nil {
 		return err

@@ -76,21 +76,26 @@ func (m *Model) compareCluster(v state.View) error {
 	var want []state.SessionRecord
 	for _, id := range slices.Sorted(maps.Keys(m.sessions)) {
 		s := m.sessions[id]
-		want = append(want, state.SessionRecord{Session: s.Session, Mount: s.mount, Done: s.done})
+		now := s.Session
+		now.MinReplicas = m.minReplicas()
+		want = append(want, state.SessionRecord{Session: now, Mount: s.mount, Done: s.done})
 	}
 	if !reflect.DeepEqual(sessions, want) {
 		return fmt.Errorf("sessions %+v, in the model %+v", sessions, want)
 	}
-	nodes, err := v.Nodes()
+	nodes, err := v.NodeRecords()
 	if err != nil {
 		return err
 	}
-	var members []fs.NodeInfo
+	var members []state.NodeRecord
 	for _, id := range slices.Sorted(maps.Keys(m.nodes)) {
-		members = append(members, m.nodes[id])
+		members = append(members, state.NodeRecord{NodeInfo: m.nodes[id], Storing: m.storing[id]})
 	}
 	if !slices.Equal(nodes, members) {
 		return fmt.Errorf("nodes %+v, in the model %+v", nodes, members)
+	}
+	if least, err := v.MinReplicas(); err != nil || m.formed && least != m.minReplicas() {
+		return fmt.Errorf("at least %d replicas (%w), in the model %d", least, err, m.minReplicas())
 	}
 	return m.compareOutcomes(v)
 }

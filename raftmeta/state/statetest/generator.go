@@ -1,6 +1,9 @@
 package statetest
 
 import (
+	"fmt"
+	"slices"
+
 	"dfs/fs"
 	"dfs/raftmeta/command"
 	"dfs/raftmeta/state"
@@ -22,7 +25,9 @@ type Generator struct {
 	sent     []*command.Tx // the last ones, to be repeated
 	blobs    []fs.BlobInfo // that a Tx carried
 	fresh    []fs.BlobInfo // those of the Tx being made
-	gone     fs.NodeID     // removed and not yet back
+	nodes    []fs.NodeID   // that blobs are put on: recorded, and not yet
+	gone     fs.NodeID     // removed last
+	named    int           // nodes that have had a name
 }
 
 // client is a session as its mount knows it.
@@ -43,12 +48,12 @@ const (
 
 var (
 	names = []string{"a", "b", "c", "d", "e"}
-	nodes = []fs.NodeID{"n1", "n2", "n3", "n4"}
+	first = []fs.NodeID{"n1", "n2", "n3", "n4"}
 )
 
 // NewGenerator returns a Generator; its first commands form a cluster.
 func NewGenerator(choose Chooser) *Generator {
-	return &Generator{choose: choose, now: 1000, inos: []fs.Ino{fs.RootIno}}
+	return &Generator{choose: choose, now: 1000, inos: []fs.Ino{fs.RootIno}, nodes: slices.Clone(first), named: len(first)}
 }
 
 // Next makes the next command.
@@ -57,8 +62,8 @@ func (g *Generator) Next() command.Command {
 	switch g.step {
 	case 1:
 		return g.init()
-	case 2, 3, 4:
-		return &command.PutNode{Node: fs.NodeInfo{ID: nodes[g.step-2], Addr: "host:1", Zone: "z"}}
+	case 2, 3:
+		return &command.PutNode{Node: fs.NodeInfo{ID: first[g.step-1], Addr: "host:1", Zone: "z"}, Storing: g.choose(2) == 0}
 	}
 	if len(g.sessions) == 0 {
 		return &command.OpenSession{Mount: fs.Mount{Host: "h", PID: g.step, Path: "/mnt", Version: "1", Opened: g.tick()}}
@@ -96,7 +101,7 @@ func (g *Generator) tick() fs.Time {
 
 func (g *Generator) init() command.Command {
 	return &command.Init{Cluster: "test", Time: g.tick(), Replicas: 3, MinReplicas: 2, InlineMax: inlineIs,
-		SessionTimeout: 1000}
+		SessionTimeout: 1000, Founders: []fs.NodeInfo{{ID: first[0], Addr: "host:1", Zone: "z"}}}
 }
 
 func (g *Generator) housekeeping(c *client) command.Command {
@@ -120,8 +125,7 @@ func (g *Generator) housekeeping(c *client) command.Command {
 	case 10, 13, 14:
 		return g.putNode()
 	case 11:
-		g.gone = nodes[g.choose(len(nodes))]
-		return &command.RemoveNode{Node: g.gone}
+		return g.removeNode()
 	case 12: // from a session that has ended, or with a foreign epoch
 		if len(g.ended) > 0 {
 			return g.tx(g.ended[g.choose(len(g.ended))])
@@ -147,13 +151,25 @@ func (g *Generator) end(c *client) command.Command {
 	return &command.EndSession{Session: c.ID, Epoch: c.Epoch, Expired: g.choose(2) == 0}
 }
 
-// putNode brings the node back that was removed last, or moves one.
-func (g *Generator) putNode() command.Command {
-	id := nodes[g.choose(len(nodes))]
-	if g.gone != "" {
-		id, g.gone = g.gone, ""
+// node picks a node, now and then the one that was removed last.
+func (g *Generator) node() fs.NodeID {
+	if g.gone != "" && g.choose(8) == 0 {
+		return g.gone
 	}
-	return &command.PutNode{Node: fs.NodeInfo{ID: id, Addr: "host:2"}}
+	return g.nodes[g.choose(len(g.nodes))]
+}
+
+// putNode records a new node, moves one or has it store, or tries to bring back one that was removed.
+func (g *Generator) putNode() command.Command {
+	return &command.PutNode{Node: fs.NodeInfo{ID: g.node(), Addr: "host:2"}, Storing: g.choose(2) == 0}
+}
+
+// removeNode removes a node; another one will come in its place.
+func (g *Generator) removeNode() command.Command {
+	place := g.choose(len(g.nodes))
+	g.named++
+	g.gone, g.nodes[place] = g.nodes[place], fs.NodeID(fmt.Sprintf("n%d", g.named))
+	return &command.RemoveNode{Node: g.gone}
 }
 
 func (g *Generator) forget() command.Command {
@@ -176,7 +192,7 @@ func (g *Generator) some(list []fs.Ino) []fs.Ino {
 func (g *Generator) replicas() []fs.NodeID {
 	var out []fs.NodeID
 	for range g.choose(4) {
-		out = append(out, nodes[g.choose(len(nodes))])
+		out = append(out, g.node())
 	}
 	return out
 }
@@ -203,11 +219,13 @@ func (g *Generator) tx(c *client) *command.Tx {
 	for range g.choose(3) {
 		c.counter++
 		info := fs.BlobInfo{ID: fs.BlobID{Session: c.ID, Counter: c.counter}, Length: uint32(1 + g.choose(blobMax)),
-			Sum: uint32(c.counter), Replicas: []fs.NodeID{nodes[g.choose(2)], nodes[2+g.choose(2)]}}
-		if g.choose(2) == 0 {
-			info.Replicas = append(info.Replicas, nodes...)
-		}
-		if g.choose(60) == 0 {
+			Sum: uint32(c.counter), Replicas: []fs.NodeID{g.nodes[g.choose(2)], g.nodes[2+g.choose(2)]}}
+		switch k := g.choose(60); {
+		case k < 25:
+			info.Replicas = append(info.Replicas, g.nodes...)
+		case k < 30:
+			info.Replicas = info.Replicas[:1] // enough as long as one node counts
+		case k == 30:
 			info.Replicas = g.replicas()
 		}
 		t.Blobs = append(t.Blobs, info)

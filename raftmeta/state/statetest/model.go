@@ -19,6 +19,7 @@ type Model struct {
 	blobs       map[fs.BlobID]*blob
 	sessions    map[fs.SessionID]*session
 	nodes       map[fs.NodeID]fs.NodeInfo
+	storing     map[fs.NodeID]bool
 	removed     map[fs.NodeID]bool
 	index       uint64
 }
@@ -56,7 +57,7 @@ type session struct {
 // NewModel returns a model of a cluster that does not exist yet.
 func NewModel() *Model {
 	return &Model{inodes: map[fs.Ino]*file{}, blobs: map[fs.BlobID]*blob{}, sessions: map[fs.SessionID]*session{},
-		nodes: map[fs.NodeID]fs.NodeInfo{}, removed: map[fs.NodeID]bool{}}
+		nodes: map[fs.NodeID]fs.NodeInfo{}, storing: map[fs.NodeID]bool{}, removed: map[fs.NodeID]bool{}}
 }
 
 // BlobByte is what byte off of a blob holds, in the model's world.
@@ -89,7 +90,7 @@ func (m *Model) apply(cmd command.Command) state.Answer {
 	case *command.OpenSession:
 		s := &session{mount: c.Mount, done: 1, answers: map[uint64]*fs.TxResult{}}
 		s.Session = fs.Session{ID: m.nextSession, Epoch: fs.Epoch(m.index), Cluster: m.config.Cluster,
-			TimeoutMillis: m.config.SessionTimeout, Replicas: m.config.Replicas, MinReplicas: m.config.MinReplicas}
+			TimeoutMillis: m.config.SessionTimeout, Replicas: m.config.Replicas, MinReplicas: m.minReplicas()}
 		m.sessions[s.ID] = s
 		m.nextSession++
 		return state.Answer{Session: s.Session}
@@ -117,11 +118,7 @@ func (m *Model) apply(cmd command.Command) state.Answer {
 	case *command.SetReplicas:
 		return state.Answer{Err: m.setReplicas(c)}
 	case *command.PutNode:
-		if c.Node.ID == "" {
-			return state.Answer{Err: fs.CodeInvalid}
-		}
-		m.nodes[c.Node.ID] = fs.NodeInfo{ID: c.Node.ID, Addr: c.Node.Addr, Zone: c.Node.Zone}
-		delete(m.removed, c.Node.ID)
+		return state.Answer{Err: m.putNode(c.Node, c.Storing)}
 	case *command.RemoveNode:
 		m.removeNode(c.Node)
 	}
@@ -136,6 +133,9 @@ func (m *Model) form(c *command.Init) fs.Code {
 		return fs.CodeInvalid
 	}
 	m.formed, m.config, m.nextIno, m.nextSession = true, *c, 2, 1
+	for _, n := range c.Founders {
+		m.putNode(n, true)
+	}
 	m.inodes[1] = &file{children: map[string]fs.Ino{}, xattrs: map[string]string{}, attr: fs.Attr{Ino: 1,
 		Type: fs.TypeDir, Mode: 0o755, Size: 4096, Parent: 1, Atime: c.Time, Mtime: c.Time, Ctime: c.Time, Btime: c.Time}}
 	return fs.CodeOK

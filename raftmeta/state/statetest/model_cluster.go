@@ -76,10 +76,10 @@ func (m *Model) register(t *fs.Tx, info fs.BlobInfo) fs.Code {
 	}
 	slices.Sort(info.Replicas)
 	info.Replicas = slices.Compact(info.Replicas)
-	if len(info.Replicas) < m.config.MinReplicas {
+	if len(info.Replicas) == 0 {
 		return fs.CodeInvalid
 	}
-	if m.counted(info.Replicas) < m.config.MinReplicas {
+	if m.counted(info.Replicas) < m.minReplicas() {
 		return fs.CodeConflict
 	}
 	m.blobs[info.ID] = &blob{info: info, wanted: t.Replicas}
@@ -127,11 +127,28 @@ func (m *Model) setReplicas(c *command.SetReplicas) fs.Code {
 	return fs.CodeOK
 }
 
+func (m *Model) putNode(n fs.NodeInfo, storing bool) fs.Code {
+	switch {
+	case n.ID == "":
+		return fs.CodeInvalid
+	case m.removed[n.ID]:
+		return fs.CodeRemoved
+	}
+	m.nodes[n.ID] = fs.NodeInfo{ID: n.ID, Addr: n.Addr, Zone: n.Zone}
+	if storing {
+		m.storing[n.ID] = true
+	}
+	return fs.CodeOK
+}
+
+func (m *Model) minReplicas() int { return max(1, min(m.config.MinReplicas, len(m.storing))) }
+
 func (m *Model) removeNode(id fs.NodeID) {
 	if _, known := m.nodes[id]; !known {
 		return
 	}
 	delete(m.nodes, id)
+	delete(m.storing, id)
 	m.removed[id] = true
 	for _, b := range m.blobs {
 		m.trim(b)
