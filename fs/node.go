@@ -125,9 +125,16 @@ type Admin interface {
 	Transaction(ctx context.Context, id TxID) (*TxStatus, error)
 }
 
-// Membership lets a node that has no state become a member of a running cluster.
+// Membership changes who the members of a running cluster are.
 type Membership interface {
 	// Join records the node and makes it a learner; joining again updates its address and zone. cluster is the id that
-	// the node believes in, empty if none; the answer is the cluster's. ErrWrongCluster if they differ.
+	// the node believes in, empty if none; the answer is the cluster's. ErrWrongCluster if they differ; ErrRemoved if a
+	// node of that name was removed.
 	Join(ctx context.Context, node NodeInfo, cluster string) (string, error)
+	// Removal tells what removing a node would do now. ErrNotExist if there never was such a node.
+	Removal(ctx context.Context, node NodeID) (*Removal, error)
+	// RemoveNode removes a node for good: it is no member any more, its replicas count no more and become repair debt, and
+	// its name is used up. Removing it again changes nothing. ErrBusy if there are Objections, unless force is set;
+	// ErrInvalid, whatever force says, if there would be no quorum without it.
+	RemoveNode(ctx context.Context, node NodeID, force bool) error
 }

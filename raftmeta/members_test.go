@@ -136,28 +136,6 @@ func TestJoin_AgainUpdatesAddressAndZone(t *testing.T) {
 	})
 }
 
-func TestRemoveNode_TakesItOutForGood(t *testing.T) {
-	c := newCluster(t, 3, nil)
-	f, leader := c.follower(), c.leader()
-	if err := leader.RemoveNode(c.ctx(), f.cfg.ID); err != nil {
-		t.Fatal(err)
-	}
-	if v := voting(leader); slices.Contains(v, string(f.cfg.ID)) || len(leader.members()) != 2 {
-		t.Errorf("voters %v, members %v", v, leader.members())
-	}
-	if err := f.RemoveNode(c.ctx(), leader.cfg.ID); !errors.Is(err, fs.ErrNotLeader) {
-		t.Errorf("at a follower: %v", err)
-	}
-	c.stop(f.cfg.ID)
-	if err := leader.RemoveNode(c.ctx(), leader.cfg.ID); !errors.Is(err, fs.ErrNotLeader) {
-		t.Errorf("the leader itself: %v", err)
-	}
-	c.eventually("another one leads", func() bool { return c.leader().cfg.ID != leader.cfg.ID })
-	if err := c.leader().RemoveNode(c.ctx(), leader.cfg.ID); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestStatfs_AddsUpLiveNodesOverReplicas(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	c.mu.Lock()

@@ -1,6 +1,7 @@
 package raftmeta
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -47,6 +48,9 @@ func (n *Node) join(ctx context.Context, node fs.NodeInfo, cluster string) (stri
 	}
 	r.members.Lock()
 	defer r.members.Unlock()
+	if removed, err := n.removed(node.ID); err != nil || removed {
+		return "", cmp.Or(err, error(fs.ErrRemoved))
+	}
 	if err := n.clearAddress(ctx, node); err != nil {
 		return "", err
 	}
@@ -106,31 +110,5 @@ func (n *Node) addServer(ctx context.Context, node fs.NodeInfo) error {
 	if err := await(ctx, f); err != nil {
 		return n.raftError(err)
 	}
-	return nil
-}
-
-// RemoveNode takes a node out of the cluster for good: it votes no more, and its replicas of blobs become repair debt. The
-// leader cannot remove itself: it gives the leadership away, and the caller asks the next one.
-func (n *Node) RemoveNode(ctx context.Context, id fs.NodeID) error {
-	ctx, cancel := n.bound(ctx)
-	defer cancel()
-	r, err := n.leading(ctx)
-	if err != nil {
-		return err
-	}
-	if id == n.cfg.ID {
-		n.giveAway()
-		return fmt.Errorf("remove %s, which is the leader: %w", id, n.notLeader())
-	}
-	r.members.Lock()
-	defer r.members.Unlock()
-	f := n.raft.Load().RemoveServer(raft.ServerID(id), 0, n.cfg.Timings.Operation)
-	if err := await(ctx, f); err != nil {
-		return fmt.Errorf("remove %s: %w", id, n.raftError(err))
-	}
-	if _, err := n.change(ctx, &command.RemoveNode{Node: id}); err != nil {
-		return fmt.Errorf("remove %s: %w", id, err)
-	}
-	n.logger.Info("node removed", "removed", id)
 	return nil
 }

@@ -3,20 +3,22 @@ package raftmeta
 import (
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"dfs/fs"
 	"dfs/raftmeta/command"
 	"dfs/raftmeta/state"
 )
 
-// keepMembers runs what looks after the members: autopilot, which decides who votes, and who counts for min-replicas.
+// keepMembers runs what looks after the members: autopilot, which decides who votes, who counts for min-replicas, and that
+// who is removed is out.
 func (r *reign) keepMembers() {
 	stop := r.startAutopilot()
 	defer stop()
 	r.every(min(r.n.cfg.Timings.Heartbeat, 500*time.Millisecond), func() {
 		if err := r.recordStoring(); err != nil && r.ctx.Err() == nil {
 			r.n.logger.Debug("cannot record that a member stores blobs", "err", err)
+		}
+		if err := r.finishRemovals(); err != nil && r.ctx.Err() == nil {
+			r.n.logger.Debug("cannot finish the removal of a member", "err", err)
 		}
 	})
 }
@@ -52,11 +54,7 @@ func (r *reign) stores(n fs.NodeInfo) bool {
 	if n.State != fs.NodeAlive || n.Load.ReadOnly || n.Load.DiskTotalBytes == 0 {
 		return false
 	}
-	if n.ID == r.n.cfg.ID {
-		return true
-	}
-	sent, _, ok := r.n.contacts.of(r.term, raft.ServerID(n.ID))
-	return ok && time.Since(sent) < 2*r.n.cfg.Timings.Heartbeat
+	return r.answers(n.ID)
 }
 
 // records are the nodes in the local state, with whether they count.

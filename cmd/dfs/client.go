@@ -14,7 +14,12 @@ import (
 )
 
 // ask puts a question to the first node that answers.
-func (a *admin) ask(ctx context.Context, question func(context.Context, fs.Admin) error) (err error) {
+func (a *admin) ask(ctx context.Context, question func(context.Context, fs.Admin) error) error {
+	return a.connect(ctx, func(ctx context.Context, c *metarpc.Client) error { return question(ctx, c) })
+}
+
+// connect has fn talk to the cluster, for as long as --timeout says.
+func (a *admin) connect(ctx context.Context, fn func(context.Context, *metarpc.Client) error) (err error) {
 	addrs, err := cluster.ParseAddrs(a.Addr, cluster.PortRPC)
 	if err != nil {
 		return fmt.Errorf("%w: --addr: %v", config.ErrUsage, err)
@@ -32,5 +37,5 @@ func (a *admin) ask(ctx context.Context, question func(context.Context, fs.Admin
 	defer func() { err = errors.Join(err, client.Close()) }()
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	return question(ctx, client)
+	return fn(ctx, client)
 }

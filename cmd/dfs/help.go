@@ -8,9 +8,23 @@ Every option can also come from the environment (--addr is DFS_ADDR) or from a Y
 
 const examples = `  dfs status
   dfs status --json --addr 10.0.0.1,10.0.0.2
+  dfs node ls
+  dfs node remove n3
   dfs tx ls
   dfs tx show 3.17
   dfs lb simulate --policy weighted --nodes nodes.json`
+
+const nodeLong = `The nodes are the machines that keep the blobs and the metadata. A node that fails stays a member, and the
+blobs on it are counted on: only when it is removed are they copied to other nodes. So remove one that will
+not come back.`
+
+const nodeRemoveLong = `Removes a node for good, and prints what that does first: it is no member any more, and the blobs that lay on
+it are copied to other nodes. If its process still runs it ends. Refused without --force if the node is
+alive, or if it has the last replica of a blob; refused always if there would be no quorum without it.
+Removing it again changes nothing.
+
+Its name is used up. To use the machine again, delete the node's data directory and start dfsnode with
+another --name, or without.`
 
 const txLong = `A flush transaction is how a mount's pending work becomes durable: the file data is staged on nodes
 first (prepared), then one entry of the replicated log decides about all of it (committed or aborted).

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -122,6 +124,69 @@ func TestTransactions_AreShown(t *testing.T) {
 	for _, want := range []string{"transaction 3.17: committed", "create 1/foo → 17", "3-5, 4.0 KiB, checksum 0000abcd, on a,b", "still staged on b"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing:\n%s", want, out)
+		}
+	}
+}
+
+func TestNodes_AreListed(t *testing.T) {
+	s := sample()
+	s.Nodes[0].Storing = true
+	out := &strings.Builder{}
+	if err := writeNodeList(out, s); err != nil {
+		t.Fatal(err)
+	}
+	for first, wants := range map[string][]string{
+		"a": {"h:1", "r1", "voter", "alive", "yes", "1.0 GiB"}, "b": {"leader", "alive, full", "not yet"}, "c": {"learner", "dead"},
+	} {
+		for _, want := range wants {
+			if l := line(t, out.String(), first); !strings.Contains(l, want) {
+				t.Errorf("the line of %s does not say %q: %s", first, want, l)
+			}
+		}
+	}
+}
+
+// membership answers with a plan and remembers what was removed.
+type membership struct {
+	fs.Membership
+	plan    fs.Removal
+	removed bool
+}
+
+func (m *membership) Removal(context.Context, fs.NodeID) (*fs.Removal, error) { return &m.plan, nil }
+
+func (m *membership) RemoveNode(context.Context, fs.NodeID, bool) error {
+	m.removed = true
+	return nil
+}
+
+func TestNodeRemoval_SaysWhatItDoesAndRefusesWhatWouldHarm(t *testing.T) {
+	good := fs.Removal{Node: "x", Voter: true, VotersLeft: 2, VotersAlive: 2, Blobs: 5, MinReplicas: 2, MinReplicasNow: 2}
+	for name, c := range map[string]struct {
+		change         func(*fs.Removal)
+		force, removes bool
+		says           string // on the screen or in the error
+	}{
+		"a dead one":              {func(*fs.Removal) {}, false, true, "5 blobs have a replica on it"},
+		"one that is out":         {func(r *fs.Removal) { r.Removed = true }, false, false, "removed already"},
+		"one that is alive":       {func(r *fs.Removal) { r.Alive = true }, false, false, "it is alive"},
+		"… by force":              {func(r *fs.Removal) { r.Alive = true }, true, true, "is removed"},
+		"with a last replica":     {func(r *fs.Removal) { r.Last = 3 }, false, false, "3 blobs have no replica"},
+		"… by force too":          {func(r *fs.Removal) { r.Last = 3 }, true, true, "3 blobs have no replica"},
+		"without a quorum":        {func(r *fs.Removal) { r.VotersAlive = 1 }, false, false, "no quorum"},
+		"… not by force":          {func(r *fs.Removal) { r.VotersAlive = 1 }, true, false, "no quorum"},
+		"the only voter":          {func(r *fs.Removal) { r.VotersLeft, r.VotersAlive = 0, 0 }, true, false, "no quorum"},
+		"so that redundancy ends": {func(r *fs.Removal) { r.MinReplicas = 1 }, false, true, "1 copies instead of 2"},
+	} {
+		m := &membership{plan: good}
+		c.change(&m.plan)
+		out := &strings.Builder{}
+		err := removeNode(t.Context(), m, "x", c.force, out)
+		if said := fmt.Sprint(out, err); m.removed != c.removes || !strings.Contains(said, c.says) {
+			t.Errorf("%s: removed %v, said %s", name, m.removed, said)
+		}
+		if refused := !c.removes && !m.plan.Removed; refused != (err != nil) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

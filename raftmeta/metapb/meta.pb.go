@@ -2116,6 +2116,218 @@ func (x *JoinReply) GetCluster() string {
 	return ""
 }
 
+type RemovalRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovalRequest) Reset() {
+	*x = RemovalRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovalRequest) ProtoMessage() {}
+
+func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovalRequest.ProtoReflect.Descriptor instead.
+func (*RemovalRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RemovalRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type RemovalReply struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Node           string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Removed        bool                   `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+	Alive          bool                   `protobuf:"varint,3,opt,name=alive,proto3" json:"alive,omitempty"`
+	Voter          bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
+	VotersLeft     uint32                 `protobuf:"varint,5,opt,name=voters_left,json=votersLeft,proto3" json:"voters_left,omitempty"`
+	VotersAlive    uint32                 `protobuf:"varint,6,opt,name=voters_alive,json=votersAlive,proto3" json:"voters_alive,omitempty"`
+	Blobs          uint64                 `protobuf:"varint,7,opt,name=blobs,proto3" json:"blobs,omitempty"`
+	Last           uint64                 `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`
+	MinReplicas    uint32                 `protobuf:"varint,9,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
+	MinReplicasNow uint32                 `protobuf:"varint,10,opt,name=min_replicas_now,json=minReplicasNow,proto3" json:"min_replicas_now,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RemovalReply) Reset() {
+	*x = RemovalReply{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovalReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovalReply) ProtoMessage() {}
+
+func (x *RemovalReply) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovalReply.ProtoReflect.Descriptor instead.
+func (*RemovalReply) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *RemovalReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *RemovalReply) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
+func (x *RemovalReply) GetAlive() bool {
+	if x != nil {
+		return x.Alive
+	}
+	return false
+}
+
+func (x *RemovalReply) GetVoter() bool {
+	if x != nil {
+		return x.Voter
+	}
+	return false
+}
+
+func (x *RemovalReply) GetVotersLeft() uint32 {
+	if x != nil {
+		return x.VotersLeft
+	}
+	return 0
+}
+
+func (x *RemovalReply) GetVotersAlive() uint32 {
+	if x != nil {
+		return x.VotersAlive
+	}
+	return 0
+}
+
+func (x *RemovalReply) GetBlobs() uint64 {
+	if x != nil {
+		return x.Blobs
+	}
+	return 0
+}
+
+func (x *RemovalReply) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *RemovalReply) GetMinReplicas() uint32 {
+	if x != nil {
+		return x.MinReplicas
+	}
+	return 0
+}
+
+func (x *RemovalReply) GetMinReplicasNow() uint32 {
+	if x != nil {
+		return x.MinReplicasNow
+	}
+	return 0
+}
+
+type RemoveNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Force         bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveNodeRequest) Reset() {
+	*x = RemoveNodeRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveNodeRequest) ProtoMessage() {}
+
+func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
+func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *RemoveNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *RemoveNodeRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 type StatusReply struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Cluster           string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
@@ -2139,7 +2351,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2151,7 +2363,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2164,7 +2376,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{35}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *StatusReply) GetCluster() string {
@@ -2286,7 +2498,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2298,7 +2510,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2311,7 +2523,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{36}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *NodeStatus) GetInfo() *NodeInfo {
@@ -2368,7 +2580,7 @@ type SessionStatus struct {
 
 func (x *SessionStatus) Reset() {
 	*x = SessionStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2380,7 +2592,7 @@ func (x *SessionStatus) String() string {
 func (*SessionStatus) ProtoMessage() {}
 
 func (x *SessionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2393,7 +2605,7 @@ func (x *SessionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStatus.ProtoReflect.Descriptor instead.
 func (*SessionStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{37}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SessionStatus) GetSession() *Session {
@@ -2437,7 +2649,7 @@ type BlobsStatus struct {
 
 func (x *BlobsStatus) Reset() {
 	*x = BlobsStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2661,7 @@ func (x *BlobsStatus) String() string {
 func (*BlobsStatus) ProtoMessage() {}
 
 func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2674,7 @@ func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobsStatus.ProtoReflect.Descriptor instead.
 func (*BlobsStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BlobsStatus) GetCount() uint64 {
@@ -2509,7 +2721,7 @@ type TransactionsRequest struct {
 
 func (x *TransactionsRequest) Reset() {
 	*x = TransactionsRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2521,7 +2733,7 @@ func (x *TransactionsRequest) String() string {
 func (*TransactionsRequest) ProtoMessage() {}
 
 func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2534,7 +2746,7 @@ func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsRequest.ProtoReflect.Descriptor instead.
 func (*TransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TransactionsRequest) GetLimit() uint32 {
@@ -2553,7 +2765,7 @@ type TransactionsReply struct {
 
 func (x *TransactionsReply) Reset() {
 	*x = TransactionsReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2777,7 @@ func (x *TransactionsReply) String() string {
 func (*TransactionsReply) ProtoMessage() {}
 
 func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2790,7 @@ func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsReply.ProtoReflect.Descriptor instead.
 func (*TransactionsReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TransactionsReply) GetTransactions() []*TxStatus {
@@ -2604,7 +2816,7 @@ type TxStatus struct {
 
 func (x *TxStatus) Reset() {
 	*x = TxStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +2828,7 @@ func (x *TxStatus) String() string {
 func (*TxStatus) ProtoMessage() {}
 
 func (x *TxStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2629,7 +2841,7 @@ func (x *TxStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxStatus.ProtoReflect.Descriptor instead.
 func (*TxStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TxStatus) GetId() *TxID {
@@ -2834,7 +3046,25 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\v2\x15.dfs.meta.v1.NodeInfoR\x04node\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\"%\n" +
 	"\tJoinReply\x12\x18\n" +
-	"\acluster\x18\x01 \x01(\tR\acluster\"\xe9\x03\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\"$\n" +
+	"\x0eRemovalRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"\xa3\x02\n" +
+	"\fRemovalReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
+	"\aremoved\x18\x02 \x01(\bR\aremoved\x12\x14\n" +
+	"\x05alive\x18\x03 \x01(\bR\x05alive\x12\x14\n" +
+	"\x05voter\x18\x04 \x01(\bR\x05voter\x12\x1f\n" +
+	"\vvoters_left\x18\x05 \x01(\rR\n" +
+	"votersLeft\x12!\n" +
+	"\fvoters_alive\x18\x06 \x01(\rR\vvotersAlive\x12\x14\n" +
+	"\x05blobs\x18\a \x01(\x04R\x05blobs\x12\x12\n" +
+	"\x04last\x18\b \x01(\x04R\x04last\x12!\n" +
+	"\fmin_replicas\x18\t \x01(\rR\vminReplicas\x12(\n" +
+	"\x10min_replicas_now\x18\n" +
+	" \x01(\rR\x0eminReplicasNow\"=\n" +
+	"\x11RemoveNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"\xe9\x03\n" +
 	"\vStatusReply\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x18\n" +
@@ -2901,9 +3131,12 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\fCloseSession\x12\x14.dfs.meta.v1.Session\x1a\x12.dfs.meta.v1.Empty\x129\n" +
 	"\x06Attach\x12\x16.dfs.meta.v1.FromMount\x1a\x13.dfs.meta.v1.Notice(\x010\x01\x126\n" +
 	"\x03Pin\x12\x17.dfs.meta.v1.PinRequest\x1a\x16.dfs.meta.v1.AttrReply\x12A\n" +
-	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\x86\x02\n" +
+	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\x8b\x03\n" +
 	"\aCluster\x128\n" +
-	"\x04Join\x12\x18.dfs.meta.v1.JoinRequest\x1a\x16.dfs.meta.v1.JoinReply\x126\n" +
+	"\x04Join\x12\x18.dfs.meta.v1.JoinRequest\x1a\x16.dfs.meta.v1.JoinReply\x12A\n" +
+	"\aRemoval\x12\x1b.dfs.meta.v1.RemovalRequest\x1a\x19.dfs.meta.v1.RemovalReply\x12@\n" +
+	"\n" +
+	"RemoveNode\x12\x1e.dfs.meta.v1.RemoveNodeRequest\x1a\x12.dfs.meta.v1.Empty\x126\n" +
 	"\x06Status\x12\x12.dfs.meta.v1.Empty\x1a\x18.dfs.meta.v1.StatusReply\x12P\n" +
 	"\fTransactions\x12 .dfs.meta.v1.TransactionsRequest\x1a\x1e.dfs.meta.v1.TransactionsReply\x127\n" +
 	"\vTransaction\x12\x11.dfs.meta.v1.TxID\x1a\x15.dfs.meta.v1.TxStatusB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
@@ -2920,7 +3153,7 @@ func file_raftmeta_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_raftmeta_metapb_meta_proto_rawDescData
 }
 
-var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Empty)(nil),               // 0: dfs.meta.v1.Empty
 	(*TxID)(nil),                // 1: dfs.meta.v1.TxID
@@ -2957,13 +3190,16 @@ var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Load)(nil),                // 32: dfs.meta.v1.Load
 	(*JoinRequest)(nil),         // 33: dfs.meta.v1.JoinRequest
 	(*JoinReply)(nil),           // 34: dfs.meta.v1.JoinReply
-	(*StatusReply)(nil),         // 35: dfs.meta.v1.StatusReply
-	(*NodeStatus)(nil),          // 36: dfs.meta.v1.NodeStatus
-	(*SessionStatus)(nil),       // 37: dfs.meta.v1.SessionStatus
-	(*BlobsStatus)(nil),         // 38: dfs.meta.v1.BlobsStatus
-	(*TransactionsRequest)(nil), // 39: dfs.meta.v1.TransactionsRequest
-	(*TransactionsReply)(nil),   // 40: dfs.meta.v1.TransactionsReply
-	(*TxStatus)(nil),            // 41: dfs.meta.v1.TxStatus
+	(*RemovalRequest)(nil),      // 35: dfs.meta.v1.RemovalRequest
+	(*RemovalReply)(nil),        // 36: dfs.meta.v1.RemovalReply
+	(*RemoveNodeRequest)(nil),   // 37: dfs.meta.v1.RemoveNodeRequest
+	(*StatusReply)(nil),         // 38: dfs.meta.v1.StatusReply
+	(*NodeStatus)(nil),          // 39: dfs.meta.v1.NodeStatus
+	(*SessionStatus)(nil),       // 40: dfs.meta.v1.SessionStatus
+	(*BlobsStatus)(nil),         // 41: dfs.meta.v1.BlobsStatus
+	(*TransactionsRequest)(nil), // 42: dfs.meta.v1.TransactionsRequest
+	(*TransactionsReply)(nil),   // 43: dfs.meta.v1.TransactionsReply
+	(*TxStatus)(nil),            // 44: dfs.meta.v1.TxStatus
 }
 var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	1,  // 0: dfs.meta.v1.AbortRequest.tx:type_name -> dfs.meta.v1.TxID
@@ -2983,13 +3219,13 @@ var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	31, // 14: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
 	32, // 15: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
 	31, // 16: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
-	36, // 17: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
-	37, // 18: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
-	38, // 19: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
+	39, // 17: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
+	40, // 18: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
+	41, // 19: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
 	31, // 20: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
 	23, // 21: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
 	22, // 22: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
-	41, // 23: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
+	44, // 23: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
 	1,  // 24: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
 	16, // 25: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
 	3,  // 26: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
@@ -3008,30 +3244,34 @@ var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	24, // 39: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
 	25, // 40: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
 	33, // 41: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
-	0,  // 42: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
-	39, // 43: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
-	1,  // 44: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
-	4,  // 45: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
-	4,  // 46: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
-	7,  // 47: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
-	7,  // 48: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
-	12, // 49: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
-	13, // 50: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
-	17, // 51: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
-	19, // 52: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
-	20, // 53: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
-	21, // 54: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
-	23, // 55: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
-	0,  // 56: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
-	30, // 57: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
-	7,  // 58: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
-	26, // 59: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
-	34, // 60: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
-	35, // 61: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
-	40, // 62: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
-	41, // 63: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
-	45, // [45:64] is the sub-list for method output_type
-	26, // [26:45] is the sub-list for method input_type
+	35, // 42: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
+	37, // 43: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
+	0,  // 44: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
+	42, // 45: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
+	1,  // 46: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
+	4,  // 47: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
+	4,  // 48: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
+	7,  // 49: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
+	7,  // 50: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
+	12, // 51: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
+	13, // 52: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
+	17, // 53: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
+	19, // 54: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
+	20, // 55: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
+	21, // 56: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
+	23, // 57: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
+	0,  // 58: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
+	30, // 59: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
+	7,  // 60: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
+	26, // 61: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
+	34, // 62: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
+	36, // 63: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
+	0,  // 64: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
+	38, // 65: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
+	43, // 66: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
+	44, // 67: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
+	47, // [47:68] is the sub-list for method output_type
+	26, // [26:47] is the sub-list for method input_type
 	26, // [26:26] is the sub-list for extension type_name
 	26, // [26:26] is the sub-list for extension extendee
 	0,  // [0:26] is the sub-list for field type_name
@@ -3052,7 +3292,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raftmeta_metapb_meta_proto_rawDesc), len(file_raftmeta_metapb_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -652,6 +652,8 @@ var Meta_ServiceDesc = grpc.ServiceDesc{
 
 const (
 	Cluster_Join_FullMethodName         = "/dfs.meta.v1.Cluster/Join"
+	Cluster_Removal_FullMethodName      = "/dfs.meta.v1.Cluster/Removal"
+	Cluster_RemoveNode_FullMethodName   = "/dfs.meta.v1.Cluster/RemoveNode"
 	Cluster_Status_FullMethodName       = "/dfs.meta.v1.Cluster/Status"
 	Cluster_Transactions_FullMethodName = "/dfs.meta.v1.Cluster/Transactions"
 	Cluster_Transaction_FullMethodName  = "/dfs.meta.v1.Cluster/Transaction"
@@ -662,6 +664,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type ClusterClient interface {
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinReply, error)
+	Removal(ctx context.Context, in *RemovalRequest, opts ...grpc.CallOption) (*RemovalReply, error)
+	RemoveNode(ctx context.Context, in *RemoveNodeRequest, opts ...grpc.CallOption) (*Empty, error)
 	Status(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*StatusReply, error)
 	Transactions(ctx context.Context, in *TransactionsRequest, opts ...grpc.CallOption) (*TransactionsReply, error)
 	Transaction(ctx context.Context, in *TxID, opts ...grpc.CallOption) (*TxStatus, error)
@@ -679,6 +683,26 @@ func (c *clusterClient) Join(ctx context.Context, in *JoinRequest, opts ...grpc.
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(JoinReply)
 	err := c.cc.Invoke(ctx, Cluster_Join_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) Removal(ctx context.Context, in *RemovalRequest, opts ...grpc.CallOption) (*RemovalReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemovalReply)
+	err := c.cc.Invoke(ctx, Cluster_Removal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) RemoveNode(ctx context.Context, in *RemoveNodeRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Cluster_RemoveNode_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -720,6 +744,8 @@ func (c *clusterClient) Transaction(ctx context.Context, in *TxID, opts ...grpc.
 // for forward compatibility.
 type ClusterServer interface {
 	Join(context.Context, *JoinRequest) (*JoinReply, error)
+	Removal(context.Context, *RemovalRequest) (*RemovalReply, error)
+	RemoveNode(context.Context, *RemoveNodeRequest) (*Empty, error)
 	Status(context.Context, *Empty) (*StatusReply, error)
 	Transactions(context.Context, *TransactionsRequest) (*TransactionsReply, error)
 	Transaction(context.Context, *TxID) (*TxStatus, error)
@@ -735,6 +761,12 @@ type UnimplementedClusterServer struct{}
 
 func (UnimplementedClusterServer) Join(context.Context, *JoinRequest) (*JoinReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Join not implemented")
+}
+func (UnimplementedClusterServer) Removal(context.Context, *RemovalRequest) (*RemovalReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Removal not implemented")
+}
+func (UnimplementedClusterServer) RemoveNode(context.Context, *RemoveNodeRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveNode not implemented")
 }
 func (UnimplementedClusterServer) Status(context.Context, *Empty) (*StatusReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
@@ -780,6 +812,42 @@ func _Cluster_Join_Handler(srv interface{}, ctx context.Context, dec func(interf
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ClusterServer).Join(ctx, req.(*JoinRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_Removal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemovalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Removal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Removal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Removal(ctx, req.(*RemovalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_RemoveNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveNodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).RemoveNode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_RemoveNode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).RemoveNode(ctx, req.(*RemoveNodeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -848,6 +916,14 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Join",
 			Handler:    _Cluster_Join_Handler,
+		},
+		{
+			MethodName: "Removal",
+			Handler:    _Cluster_Removal_Handler,
+		},
+		{
+			MethodName: "RemoveNode",
+			Handler:    _Cluster_RemoveNode_Handler,
 		},
 		{
 			MethodName: "Status",

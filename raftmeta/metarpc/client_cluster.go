@@ -26,6 +26,35 @@ func (c *Client) Join(ctx context.Context, node fs.NodeInfo, cluster string) (st
 	return rep.GetCluster(), err
 }
 
+// Removal implements fs.Membership, at the leader.
+func (c *Client) Removal(ctx context.Context, node fs.NodeID) (*fs.Removal, error) {
+	req := &metapb.RemovalRequest{Node: string(node)}
+	if err := checkRemoval(req); err != nil {
+		return nil, err
+	}
+	var rep *metapb.RemovalReply
+	err := c.retry(ctx, "removal", func(ctx context.Context, _ view, conn grpc.ClientConnInterface) (err error) {
+		rep, err = metapb.NewClusterClient(conn).Removal(ctx, req, callOptions()...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fromRemoval(rep), nil
+}
+
+// RemoveNode implements fs.Membership, at the leader.
+func (c *Client) RemoveNode(ctx context.Context, node fs.NodeID, force bool) error {
+	req := &metapb.RemoveNodeRequest{Node: string(node), Force: force}
+	if err := checkRemoveNode(req); err != nil {
+		return err
+	}
+	return c.retry(ctx, "remove node", func(ctx context.Context, _ view, conn grpc.ClientConnInterface) error {
+		_, err := metapb.NewClusterClient(conn).RemoveNode(ctx, req, callOptions()...)
+		return err
+	})
+}
+
 // Admin asks the node at addr and no other.
 func (c *Client) Admin(addr string) fs.Admin { return &admin{c, []string{addr}} }
 

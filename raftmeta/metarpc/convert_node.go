@@ -53,6 +53,18 @@ func fromNodeStatus(n *metapb.NodeStatus) fs.NodeStatus {
 		Storing: n.GetStoring(), Applied: n.GetApplied(), Version: n.GetVersion()}
 }
 
+func toRemoval(r *fs.Removal) *metapb.RemovalReply {
+	return &metapb.RemovalReply{Node: string(r.Node), Removed: r.Removed, Alive: r.Alive, Voter: r.Voter,
+		VotersLeft: uint32(r.VotersLeft), VotersAlive: uint32(r.VotersAlive), Blobs: r.Blobs, Last: r.Last,
+		MinReplicas: uint32(r.MinReplicas), MinReplicasNow: uint32(r.MinReplicasNow)}
+}
+
+func fromRemoval(r *metapb.RemovalReply) *fs.Removal {
+	return &fs.Removal{Node: fs.NodeID(r.GetNode()), Removed: r.GetRemoved(), Alive: r.GetAlive(), Voter: r.GetVoter(),
+		VotersLeft: int(r.GetVotersLeft()), VotersAlive: int(r.GetVotersAlive()), Blobs: r.GetBlobs(), Last: r.GetLast(),
+		MinReplicas: int(r.GetMinReplicas()), MinReplicasNow: int(r.GetMinReplicasNow())}
+}
+
 func toSessionStatus(s fs.SessionStatus) *metapb.SessionStatus {
 	return &metapb.SessionStatus{Session: toSession(s.Session), Mount: toMount(s.Mount), Pins: uint64(s.Pins), IdleMillis: s.IdleMillis}
 }

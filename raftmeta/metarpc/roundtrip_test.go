@@ -28,6 +28,7 @@ func exactCalls() []exact {
 		node    = fill[fs.NodeInfo]()
 		status  = fill[fs.Status]()
 		txs     = fill[[]fs.TxStatus]()
+		removal = fill[fs.Removal]()
 		inos    = fill[fs.InoRange]()
 		tx      = sampleTx()
 		id      = fs.TxID{Session: 3, Seq: 4}
@@ -54,6 +55,8 @@ func exactCalls() []exact {
 		{"pin", []any{session, fs.Ino(7)}, attr, func(ctx context.Context, c *Client) (any, error) { return c.Pin(ctx, session, 7) }},
 		{"alloc", []any{session, 12}, inos, func(ctx context.Context, c *Client) (any, error) { return c.AllocInos(ctx, session, 12) }},
 		{"join", []any{node, "cluster"}, "cluster", func(ctx context.Context, c *Client) (any, error) { return c.Join(ctx, node, "cluster") }},
+		{"removal", []any{fs.NodeID("n")}, &removal, func(ctx context.Context, c *Client) (any, error) { return c.Removal(ctx, "n") }},
+		{"remove", []any{fs.NodeID("n"), true}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.RemoveNode(ctx, "n", true) }},
 		{"status", nil, &status, func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx) }},
 		{"transactions", []any{13}, txs, func(ctx context.Context, c *Client) (any, error) { return c.Transactions(ctx, 13) }},
 		{"transaction", []any{id}, &txs[1], func(ctx context.Context, c *Client) (any, error) { return c.Admin("a").Transaction(ctx, id) }},

@@ -28,6 +28,24 @@ func (s *clusterServer) Join(ctx context.Context, r *metapb.JoinRequest) (*metap
 	}, func(c string) *metapb.JoinReply { return &metapb.JoinReply{Cluster: c} })
 }
 
+func (s *clusterServer) Removal(ctx context.Context, r *metapb.RemovalRequest) (*metapb.RemovalReply, error) {
+	return serve(ctx, s.limit, r, checkRemoval, func(ctx context.Context, r *metapb.RemovalRequest) (*fs.Removal, error) {
+		if s.membership == nil {
+			return nil, missing("membership")
+		}
+		return s.membership.Removal(ctx, fs.NodeID(r.GetNode()))
+	}, toRemoval)
+}
+
+func (s *clusterServer) RemoveNode(ctx context.Context, r *metapb.RemoveNodeRequest) (*metapb.Empty, error) {
+	return serve(ctx, s.limit, r, checkRemoveNode, func(ctx context.Context, r *metapb.RemoveNodeRequest) (*metapb.Empty, error) {
+		if s.membership == nil {
+			return nil, missing("membership")
+		}
+		return &metapb.Empty{}, s.membership.RemoveNode(ctx, fs.NodeID(r.GetNode()), r.GetForce())
+	}, same)
+}
+
 func (s *clusterServer) Status(ctx context.Context, r *metapb.Empty) (*metapb.StatusReply, error) {
 	return serve(ctx, s.limit, r, unchecked, func(ctx context.Context, _ *metapb.Empty) (*fs.Status, error) {
 		if s.admin == nil {

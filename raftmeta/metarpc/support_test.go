@@ -97,6 +97,15 @@ func (f *fakeMeta) Join(ctx context.Context, n fs.NodeInfo, cluster string) (str
 	return answer[string](f.do(ctx, "join", n, cluster))
 }
 
+func (f *fakeMeta) Removal(ctx context.Context, n fs.NodeID) (*fs.Removal, error) {
+	return answer[*fs.Removal](f.do(ctx, "removal", n))
+}
+
+func (f *fakeMeta) RemoveNode(ctx context.Context, n fs.NodeID, force bool) error {
+	_, err := f.do(ctx, "remove", n, force)
+	return err
+}
+
 func (f *fakeMeta) Status(ctx context.Context) (*fs.Status, error) {
 	return answer[*fs.Status](f.do(ctx, "status"))
 }

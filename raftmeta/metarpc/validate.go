@@ -137,6 +137,17 @@ func checkHello(h *metapb.Hello) error {
 	return checkPins(h.GetPins())
 }
 
+func checkRemoval(r *metapb.RemovalRequest) error { return checkNodeID(r.GetNode()) }
+
+func checkRemoveNode(r *metapb.RemoveNodeRequest) error { return checkNodeID(r.GetNode()) }
+
+func checkNodeID(id string) error {
+	if id == "" {
+		return invalid("a node without an id")
+	}
+	return checkWord("node", id)
+}
+
 func checkJoin(r *metapb.JoinRequest) error {
 	n := r.GetNode()
 	if n.GetId() == "" {

@@ -108,6 +108,8 @@ func TestServer_RefusesMalformedRequests(t *testing.T) {
 			_, err := m.AllocInos(ctx, &metapb.AllocInosRequest{Session: session, N: fs.InoRangeMax + 1})
 			return err
 		}, fs.ErrInvalid},
+		"removal of nobody":        {func() error { _, err := c.Removal(ctx, &metapb.RemovalRequest{}); return err }, fs.ErrInvalid},
+		"remove a long name":       {func() error { _, err := c.RemoveNode(ctx, &metapb.RemoveNodeRequest{Node: long}); return err }, fs.ErrInvalid},
 		"join of nobody":           {join(&metapb.JoinRequest{}), fs.ErrInvalid},
 		"join without a port":      {join(&metapb.JoinRequest{Node: &metapb.NodeInfo{Id: "n", Addr: "host"}}), fs.ErrInvalid},
 		"join under a long name":   {join(&metapb.JoinRequest{Node: &metapb.NodeInfo{Id: long, Addr: "h:1"}}), fs.ErrInvalid},

@@ -60,7 +60,10 @@ func (n *Node) becomeMember(ctx context.Context) error {
 	if err := errors.Join(n.ring.SetCluster(id), n.store.SetCluster(id)); err != nil {
 		return err
 	}
-	return n.announce(ctx, id)
+	if err := n.announce(ctx, id); err != nil {
+		return err
+	}
+	return n.stayMember(ctx, id)
 }
 
 // findCluster waits until there is a cluster, founding it together with others if that was asked for.
@@ -98,11 +101,16 @@ func (n *Node) found(_ context.Context, p *cluster.Proposal) error {
 
 // announce tells the leader of this node, its address and zone, until that has succeeded once.
 func (n *Node) announce(ctx context.Context, id string) error {
-	self := fs.NodeInfo{ID: n.dir.id, Addr: n.transport.Addr(), Zone: n.cfg.Zone}
+	self := n.self()
 	said := ""
 	for pause := joinPause; ; pause = min(2*pause, joinPauseMax) {
+		if err := n.removedHere(id); err != nil {
+			return err
+		}
 		err := n.join(ctx, self, id)
 		switch {
+		case errors.Is(err, fs.ErrRemoved):
+			return n.removedError(id)
 		case err == nil:
 			n.log.Info("member of the cluster", "cluster", id)
 			return nil
