@@ -138,7 +138,7 @@ func (f *fsm) applyEntry(g *group, l *raft.Log) (*applied, error) {
 	return a, nil
 }
 
-// tooLate says that a batch got into the log in a later term than the one it was made for; see Node.Propose.
+// tooLate says that a batch got into the log in a later term than the one it was made for; see Node.ProposeIn.
 func tooLate(l *raft.Log) bool {
 	return len(l.Extensions) > 0 && !bytes.Equal(l.Extensions, be64(l.Term))
 }

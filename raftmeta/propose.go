@@ -168,18 +168,19 @@ func (n *Node) raftError(err error) error {
 	return fmt.Errorf("%w: %w", err, fs.ErrUnavailable)
 }
 
-// Propose has a housekeeping command decided; for a transaction use Commit. Leader only. A refusal is in the answer.
+// ProposeIn has a housekeeping command decided in a term that this node has led in, see Leader; for a transaction use
+// Commit. A refusal is in the answer.
 //
-// After an error the command may still be applied, but only as an entry of the term in which Leader was last true before
-// the call: the entry bears the term, and every node refuses it if it got into the log in another one.
-func (n *Node) Propose(ctx context.Context, cmd command.Command) (state.Answer, error) {
+// The command enters the log in that term or not at all, also after an error: the entry bears the term, and every node
+// refuses it if it got into the log in another one.
+func (n *Node) ProposeIn(ctx context.Context, term uint64, cmd command.Command) (state.Answer, error) {
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
 	r, _ := n.leader.get() // a reign that is still to come is none that the caller knows of
-	if r == nil {
+	if r == nil || r.term != term {
 		return state.Answer{}, n.notLeader()
 	}
-	return n.proposer.propose(ctx, command.Encode(cmd), r.term)
+	return n.proposer.propose(ctx, command.Encode(cmd), term)
 }
 
 // await waits for one of Raft's futures, or for ctx. Raft forgets some futures when it is shut down: the goroutine that

@@ -13,7 +13,7 @@ import (
 )
 
 // Who proposes because of what Leader said must not have it decided in a reign that Leader has not told of yet.
-func TestPropose_WaitsForNoFreshReign(t *testing.T) {
+func TestProposeIn_WaitsForNoFreshReign(t *testing.T) {
 	c := newCluster(t, 1, nil)
 	c.stop("n1")
 	release := make(chan struct{})
@@ -25,12 +25,19 @@ func TestPropose_WaitsForNoFreshReign(t *testing.T) {
 	if _, leads := n.Leader(); leads {
 		t.Fatal("the reign serves before it is prepared")
 	}
+	term := n.raft.Load().CurrentTerm()
 	defer time.AfterFunc(200*time.Millisecond, freed).Stop() // while a call that waits would be waiting
-	if _, err := n.Propose(c.ctx(), &command.OpenSession{}); !errors.Is(err, fs.ErrNotLeader) {
+	if _, err := n.ProposeIn(c.ctx(), term, &command.OpenSession{}); !errors.Is(err, fs.ErrNotLeader) {
 		t.Errorf("proposed without a reign: %v", err)
 	}
 	if _, err := n.OpenSession(c.ctx(), fs.Mount{}); err != nil { // a call from outside waits
 		t.Error(err)
+	}
+	if a, err := n.ProposeIn(c.ctx(), term, &command.OpenSession{}); err != nil || a.Err != fs.CodeOK {
+		t.Errorf("in its term: %+v %v", a, err)
+	}
+	if _, err := n.ProposeIn(c.ctx(), term-1, &command.OpenSession{}); !errors.Is(err, fs.ErrNotLeader) {
+		t.Errorf("in the term before: %v", err)
 	}
 }
 

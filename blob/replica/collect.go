@@ -54,7 +54,7 @@ func (k *Keeper) collect(ctx context.Context) progress {
 	if c.deleted == nil || c.term != term {
 		*c = collector{term: term, deleted: map[fs.BlobID][]fs.NodeID{}, retry: map[fs.NodeID]*nodeRetry{}}
 	}
-	did, err := k.collectRound(ctx)
+	did, err := k.collectRound(ctx, term)
 	if err != nil && ctx.Err() == nil {
 		k.log.Warn("collecting garbage stopped; the next round goes on", "err", err)
 		return stuck
@@ -62,7 +62,7 @@ func (k *Keeper) collect(ctx context.Context) progress {
 	return did
 }
 
-func (k *Keeper) collectRound(ctx context.Context) (progress, error) {
+func (k *Keeper) collectRound(ctx context.Context, term uint64) (progress, error) {
 	did := idle
 	var after fs.BlobID
 	for range garbagePages {
@@ -78,7 +78,7 @@ func (k *Keeper) collectRound(ctx context.Context) (progress, error) {
 			if len(gone) > 0 {
 				did = moved
 			}
-			if err := k.forget(ctx, gone); err != nil {
+			if err := k.forget(ctx, term, gone); err != nil {
 				return did, err
 			}
 		}
@@ -240,7 +240,7 @@ func (c *collector) reached(id fs.NodeID, ok bool) {
 }
 
 // forget has the metadata forget blobs that are gone.
-func (k *Keeper) forget(ctx context.Context, ids []fs.BlobID) error {
+func (k *Keeper) forget(ctx context.Context, term uint64, ids []fs.BlobID) error {
 	c := &k.collector
 	if len(c.deleted) > deletedMax {
 		clear(c.deleted) // those who have deleted will be asked again
@@ -249,7 +249,7 @@ func (k *Keeper) forget(ctx context.Context, ids []fs.BlobID) error {
 		return nil
 	}
 	err := k.step("collect.forget", func() error {
-		answer, err := k.cfg.Meta.Propose(ctx, &command.Forget{Blobs: ids})
+		answer, err := k.cfg.Meta.ProposeIn(ctx, term, &command.Forget{Blobs: ids})
 		if err == nil {
 			err = fs.FromCode(answer.Err)
 		}

@@ -30,7 +30,7 @@ func (s *Set) Get(ctx context.Context, info *fs.BlobInfo, off, n uint32) (*blob.
 	listed, strangers := s.holders(info)
 	r := race[*blob.Range]{
 		want: 1, min: 1,
-		patience: max(clamp(s.gets.p95(getPatienceUnknown), getPatienceMin, getPatienceMax), s.cfg.patience),
+		patience: max(clamp(s.gets.of(int(n)).p95(getPatienceUnknown), getPatienceMin, getPatienceMax), s.cfg.patience),
 		queue:    listed, reserve: strangers,
 		try: func(ctx context.Context, node fs.NodeInfo) (*blob.Range, error) {
 			return s.read(ctx, node, info, off, n)
@@ -72,7 +72,7 @@ func (s *Set) holders(info *fs.BlobInfo) (listed, strangers []fs.NodeInfo) {
 
 // read asks one node and verifies what it says.
 func (s *Set) read(ctx context.Context, node fs.NodeInfo, info *fs.BlobInfo, off, n uint32) (*blob.Range, error) {
-	r, err := ask(s, node, &s.gets, func(store blob.Store) (*blob.Range, error) { return store.Get(ctx, info, off, n) })
+	r, err := ask(s, node, s.gets.of(int(n)), func(store blob.Store) (*blob.Range, error) { return store.Get(ctx, info, off, n) })
 	if err == nil {
 		_, err = r.Verify(info, off, n)
 	}

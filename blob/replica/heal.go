@@ -87,11 +87,12 @@ func (k *Keeper) listedHere(id fs.BlobID) (*fs.BlobInfo, Position, error) {
 
 // disown takes this node off a blob's list, which only the leader can do: then the blob is repaired elsewhere.
 func (k *Keeper) disown(ctx context.Context, id fs.BlobID) error {
-	if _, leads := k.cfg.Meta.Leader(); !leads {
+	term, leads := k.cfg.Meta.Leader()
+	if !leads {
 		return nil
 	}
 	return k.step("heal.disown", func() error {
-		answer, err := k.cfg.Meta.Propose(ctx, &command.SetReplicas{Blob: id, Remove: []fs.NodeID{k.cfg.Node}})
+		answer, err := k.cfg.Meta.ProposeIn(ctx, term, &command.SetReplicas{Blob: id, Remove: []fs.NodeID{k.cfg.Node}})
 		if err == nil {
 			err = fs.FromCode(answer.Err)
 		}

@@ -9,6 +9,31 @@ import (
 // samplesMax is how many of the last durations a latency remembers.
 const samplesMax = 64
 
+// smallMax is up to how many bytes a request is small: its duration is the disk's and the network's delay, and not the
+// bytes'.
+const smallMax = 64 << 10
+
+// latencies are those of one kind of request, small and large ones apart: the p95 of both together would be that of the
+// large ones, and no hedge for a small one.
+type latencies struct {
+	kind         Request
+	small, large latency
+}
+
+// of are the latencies of requests of about so many bytes.
+func (l *latencies) of(bytes int) timing {
+	if bytes <= smallMax {
+		return timing{l.kind, &l.small}
+	}
+	return timing{l.kind, &l.large}
+}
+
+// timing is where a request's duration belongs.
+type timing struct {
+	kind Request
+	*latency
+}
+
 // latency estimates the p95 of one kind of request from its last answers.
 type latency struct {
 	mu      sync.Mutex

@@ -14,9 +14,9 @@ type Metadata interface {
 	// Leader reports whether this node leads, having applied everything that earlier leaders committed, and in which
 	// term (0: not known).
 	Leader() (term uint64, leads bool)
-	// Propose has a housekeeping command decided; leader only. A refusal is in the answer. After an error the command may
-	// still be applied, but only as an entry of the term in which Leader was last true before the call.
-	Propose(ctx context.Context, cmd command.Command) (state.Answer, error)
+	// ProposeIn has a housekeeping command decided in a term that Leader has told of. A refusal is in the answer. The
+	// command enters the log in that term or not at all, also after an error; ErrNotLeader when the term is over.
+	ProposeIn(ctx context.Context, term uint64, cmd command.Command) (state.Answer, error)
 }
 
 // Position is how far a View has come in the log.

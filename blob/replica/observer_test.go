@@ -17,7 +17,7 @@ type observed struct {
 	ends map[fs.NodeID][]error
 }
 
-func (o *observed) Begin(node fs.NodeID) func(error) {
+func (o *observed) Begin(node fs.NodeID, _ Request) func(error) {
 	return func(err error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()

@@ -11,12 +11,21 @@ import (
 // return its argument. Package cluster/placement has the policies.
 type Order func([]fs.NodeInfo) []fs.NodeInfo
 
+// Request is a kind of request, each with its own usual duration.
+type Request uint8
+
+// The kinds.
+const (
+	StageRequest Request = iota
+	GetRequest
+)
+
 // Observer is told how each request to a node goes, so that policies can be latency-aware. It must not block.
 type Observer interface {
 	// Begin is called when a request starts, and what it returns once, when that request has been answered or given up.
 	// The error is one that speaks against the node: a request that we cancelled, or that no node would have granted,
 	// ends without.
-	Begin(node fs.NodeID) (end func(error))
+	Begin(node fs.NodeID, kind Request) (end func(error))
 }
 
 // shuffled is the Order when none is configured.

@@ -222,7 +222,7 @@ func (k *Keeper) stageOn(ctx context.Context, term uint64, target fs.NodeInfo, l
 	ctx, cancel := context.WithTimeout(ctx, set.cfg.StageTimeout) // a node that hangs leaves time for another one
 	defer cancel()
 	return k.step("repair.stage", func() error {
-		voters, err := watched(set, target.ID, &set.stages, func() ([]fs.NodeID, error) { return store.Stage(ctx, label, b) })
+		voters, err := watched(set, target.ID, set.stages.of(len(b.Data)), func() ([]fs.NodeID, error) { return store.Stage(ctx, label, b) })
 		if err == nil && !slices.Equal(voters, []fs.NodeID{target.ID}) {
 			err = fmt.Errorf("the store at %s calls itself %q: %w", target.Addr, voters, fs.ErrWrongCluster)
 		}
@@ -241,7 +241,7 @@ func (k *Keeper) claim(ctx context.Context, term uint64, c abandoned) error {
 	}
 	var answer state.Answer
 	err := k.step("repair.propose", func() (err error) {
-		answer, err = k.cfg.Meta.Propose(ctx, &command.SetReplicas{Blob: c.staged.ID, Add: []fs.NodeID{c.node.ID}})
+		answer, err = k.cfg.Meta.ProposeIn(ctx, term, &command.SetReplicas{Blob: c.staged.ID, Add: []fs.NodeID{c.node.ID}})
 		return err
 	})
 	if err != nil {

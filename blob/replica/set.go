@@ -71,14 +71,14 @@ func (c *Config) Validate() error {
 
 type unobserved struct{}
 
-func (unobserved) Begin(fs.NodeID) func(error) { return func(error) {} }
+func (unobserved) Begin(fs.NodeID, Request) func(error) { return func(error) {} }
 
 // Set is the blob.Store over all nodes.
 type Set struct {
 	cfg    Config
 	health *health
-	stages latency // of single votes
-	gets   latency // of single answers
+	stages latencies // of single votes
+	gets   latencies // of single answers
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -101,7 +101,8 @@ func NewSet(cfg Config) (*Set, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Set{cfg: cfg, health: newHealth(), stores: map[fs.NodeID]opened{}}
+	s := &Set{cfg: cfg, health: newHealth(), stores: map[fs.NodeID]opened{},
+		stages: latencies{kind: StageRequest}, gets: latencies{kind: GetRequest}}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -207,7 +208,7 @@ func (s *Set) judge(losses []loss) {
 }
 
 // ask makes one request to one node.
-func ask[T any](s *Set, n fs.NodeInfo, l *latency, call func(blob.Store) (T, error)) (T, error) {
+func ask[T any](s *Set, n fs.NodeInfo, l timing, call func(blob.Store) (T, error)) (T, error) {
 	store, err := s.open(n)
 	if err != nil {
 		var zero T
@@ -217,8 +218,8 @@ func ask[T any](s *Set, n fs.NodeInfo, l *latency, call func(blob.Store) (T, err
 }
 
 // watched makes a request to a node, from which its latency and its health are learnt.
-func watched[T any](s *Set, id fs.NodeID, l *latency, call func() (T, error)) (T, error) {
-	end := s.cfg.Observer.Begin(id)
+func watched[T any](s *Set, id fs.NodeID, l timing, call func() (T, error)) (T, error) {
+	end := s.cfg.Observer.Begin(id, l.kind)
 	start := time.Now()
 	value, err := call()
 	if excuses(err) {

@@ -31,7 +31,7 @@ func (s *Set) Stage(ctx context.Context, tx blob.Tx, b *blob.Blob) ([]fs.NodeID,
 	queue, reserve := s.split(s.nodes(), s.cfg.WriteOrder, func(n *fs.NodeInfo) bool { return !n.Load.ReadOnly })
 	r := race[fs.NodeID]{
 		want: s.cfg.Replicas, min: min(max(s.cfg.MinReplicas(), 1), s.cfg.Replicas),
-		patience: max(clamp(3*s.stages.p95(stagePatienceMax/3), stagePatienceMin, stagePatienceMax), s.cfg.patience),
+		patience: max(clamp(3*s.stages.of(len(b.Data)).p95(stagePatienceMax/3), stagePatienceMin, stagePatienceMax), s.cfg.patience),
 		last:     stagePatienceLast,
 		queue:    queue, reserve: reserve,
 		try:   func(ctx context.Context, n fs.NodeInfo) (fs.NodeID, error) { return s.vote(ctx, n, tx, b) },
@@ -49,7 +49,7 @@ func (s *Set) Stage(ctx context.Context, tx blob.Tx, b *blob.Blob) ([]fs.NodeID,
 
 // vote asks one node.
 func (s *Set) vote(ctx context.Context, n fs.NodeInfo, tx blob.Tx, b *blob.Blob) (fs.NodeID, error) {
-	voters, err := ask(s, n, &s.stages, func(store blob.Store) ([]fs.NodeID, error) { return store.Stage(ctx, tx, b) })
+	voters, err := ask(s, n, s.stages.of(len(b.Data)), func(store blob.Store) ([]fs.NodeID, error) { return store.Stage(ctx, tx, b) })
 	if err != nil {
 		return "", err
 	}

@@ -153,10 +153,10 @@ func (n *node) Leader() (uint64, bool) {
 	return n.w.term, n.w.leader == n.id && n.applied == len(n.w.log)
 }
 
-// Propose implements Metadata.
-func (n *node) Propose(_ context.Context, cmd command.Command) (state.Answer, error) {
+// ProposeIn implements Metadata.
+func (n *node) ProposeIn(_ context.Context, term uint64, cmd command.Command) (state.Answer, error) {
 	n.w.mu.Lock()
-	leads := n.w.leader == n.id
+	leads := n.w.leader == n.id && n.w.term == term
 	n.w.mu.Unlock()
 	if !leads {
 		return state.Answer{}, fs.ErrNotLeader

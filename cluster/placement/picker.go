@@ -35,6 +35,10 @@ func (p *Picker) Begin(id fs.NodeID) (end func(err error)) {
 	return func(err error) { done(err, time.Now()) }
 }
 
+// Count counts a request of a kind that this Picker does not choose nodes for: the node is busy with it, but how long it
+// takes says nothing. Call the returned function once, when it has ended.
+func (p *Picker) Count(id fs.NodeID) (end func()) { return p.tracker.Count(id) }
+
 // Write picks nodes for n new replicas; see [ForWrite].
 func (p *Picker) Write(nodes []fs.NodeInfo, have []fs.NodeID, n int) ([]fs.NodeInfo, error) {
 	cs := p.tracker.Candidates(nodes, time.Now())

@@ -96,6 +96,23 @@ func (t *Tracker) Begin(id fs.NodeID, now time.Time) (end func(err error, now ti
 	}
 }
 
+// Count counts a request to a node whose duration says nothing here: it is of another kind than those that Begin tells of.
+// The returned function, to be called once, ends it.
+func (t *Tracker) Count(id fs.NodeID) (end func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := t.node(id)
+	if k == nil {
+		return func() {}
+	}
+	k.inFlight++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		k.inFlight--
+	}
+}
+
 func (k *tracked) observe(took time.Duration, now time.Time) {
 	sample := float64(max(took, 1))
 	if k.latency == 0 {

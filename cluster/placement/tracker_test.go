@@ -39,6 +39,20 @@ func TestTracker_CountsWhatIsInFlightAndSmoothsLatency(t *testing.T) {
 	}
 }
 
+func TestTracker_CountsButDoesNotTimeRequestsOfAnotherKind(t *testing.T) {
+	var tr Tracker
+	now := time.Unix(1000, 0)
+	nodes := []fs.NodeInfo{info("a", fs.Load{})}
+	end := tr.Count("a")
+	if c := tr.Candidates(nodes, now)[0]; c.InFlight != 1 {
+		t.Errorf("begun: %+v", c)
+	}
+	end()
+	if c := tr.Candidates(nodes, now)[0]; c.InFlight != 0 || c.Latency != 0 {
+		t.Errorf("ended: %+v", c)
+	}
+}
+
 func TestTracker_ForgivesASlowNodeThatIsNotUsed(t *testing.T) {
 	var tr Tracker
 	now := time.Unix(1000, 0)

@@ -4,6 +4,7 @@ package balance
 import (
 	"sync"
 
+	"dfs/blob/replica"
 	"dfs/cluster/placement"
 	"dfs/fs"
 )
@@ -82,8 +83,13 @@ func (b *Balancer) ReadOrder(nodes []fs.NodeInfo) []fs.NodeInfo {
 	return append(near, far...)
 }
 
-// Begin implements replica.Observer.
-func (b *Balancer) Begin(node fs.NodeID) (end func(error)) {
-	endWrite, endRead := b.write.Begin(node), b.read.Begin(node)
-	return func(err error) { endWrite(err); endRead(err) }
+// Begin implements replica.Observer. Both policies count the request; only the one that it is for learns how long it took:
+// a node that has been sent large blobs is not slow to read from.
+func (b *Balancer) Begin(node fs.NodeID, kind replica.Request) (end func(error)) {
+	timed, other := b.write, b.read
+	if kind == replica.GetRequest {
+		timed, other = b.read, b.write
+	}
+	endTimed, endOther := timed.Begin(node), other.Count(node)
+	return func(err error) { endTimed(err); endOther() }
 }
