@@ -65,7 +65,9 @@ func (f *FS) serve(ctx context.Context, r *registration) (answered bool, err err
 	return f.beat(ctx, cancel, r, st, notices, broken)
 }
 
-// attachMax bounds one Attach: what is opened meanwhile has to fit into a beat.
+// attachMax bounds one Attach, for what is opened meanwhile has to fit into a beat. So does half of the session's time-out:
+// silence is noticed after the other half, and the metadata client gives a leader that hangs only half of what Attach has,
+// so that a short session too lives to find the next.
 const attachMax = 5 * time.Second
 
 // attach opens the stream. What was on the way when the list of pins was taken, or has begun since, may be pinned at a
@@ -74,7 +76,7 @@ func (f *FS) attach(ctx context.Context, r *registration) (fs.Stream, error) {
 	if r.ended() {
 		return nil, fs.ErrFenced
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(r.timeout(), attachMax))
+	ctx, cancel := context.WithTimeout(ctx, min(r.timeout()/2, attachMax))
 	defer cancel()
 	st, err := f.meta.Attach(ctx, r.Session, f.pins.list())
 	if err != nil {

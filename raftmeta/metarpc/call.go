@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -24,7 +25,7 @@ func (c *Client) retry(ctx context.Context, what string, try attempt) error {
 	defer cancel()
 	defer context.AfterFunc(c.base, cancel)() // Close ends what is under way
 	var wait backoff
-	patience := c.cfg.AttemptTimeout
+	patience := c.firstPatience(ctx)
 	doubt := false // an earlier attempt may have been carried out
 	for {
 		v, err := c.finder.find(opctx)
@@ -55,6 +56,15 @@ func (c *Client) retry(ctx context.Context, what string, try attempt) error {
 			return c.ended(ctx, opctx, what, err)
 		}
 	}
+}
+
+// firstPatience bounds a call's first attempt: half of the caller's own time if that is little, so that a leader that hangs
+// leaves time to find another one.
+func (c *Client) firstPatience(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(c.cfg.AttemptTimeout, time.Until(end)/2)
+	}
+	return c.cfg.AttemptTimeout
 }
 
 func (c *Client) attempt(ctx context.Context, v view, try attempt) error {

@@ -86,6 +86,32 @@ func TestHungLeader_CostsOneAttempt(t *testing.T) {
 	})
 }
 
+// A session of two seconds has one for finding another leader.
+func TestHungLeader_LeavesACallerInAHurryTimeForAnotherOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		var stuck atomic.Bool
+		n.serve("a", &fakeMeta{do: func(ctx context.Context, _ string, _ ...any) (any, error) {
+			if stuck.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return fs.Attr{Ino: 1}, nil
+		}})
+		c := n.client("a", "b")
+		if _, err := c.Getattr(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		stuck.Store(true)
+		n.serve("b", leader(nil))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Getattr(ctx, 7); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestSlowCommit_GetsMoreTimeEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
