@@ -42,14 +42,32 @@ func TestOperator_CanWatchTheCluster(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.Out), &list); err != nil || len(list) == 0 {
 		t.Fatalf("%v\n%s%s", err, r.Out, r.Err)
 	}
+	shown := 0
 	for _, tx := range list {
-		if len(tx.Blobs) > 0 {
-			show := c.Dfs(c.Addrs(), "tx", "show", tx.ID.String())
-			if err := want(show.Out, "transaction "+tx.ID.String(), "blob", "checksum", "n1"); err != nil {
-				t.Error(err)
+		if len(tx.Blobs) == 0 {
+			continue
+		}
+		shown++
+		show := c.Dfs(c.Addrs(), "tx", "show", tx.ID.String())
+		if err := want(show.Out, "transaction "+tx.ID.String(), "blob", "checksum"); err != nil {
+			t.Error(err)
+		}
+		for _, b := range tx.Blobs {
+			// A slow disk may miss the vote: two replicas are promised, and the third one follows.
+			if len(b.Replicas) < 2 {
+				t.Errorf("blob %s was committed on %v", b.ID, b.Replicas)
+			}
+			for _, id := range b.Replicas {
+				if c.Node(string(id)) == nil || !strings.Contains(show.Out, string(id)) {
+					t.Errorf("replica on %s of\n%s", id, show.Out)
+				}
 			}
 		}
 	}
+	if shown == 0 {
+		t.Error("no transaction with a blob is listed")
+	}
+	c.WaitSettled(time.Minute)
 	if r := c.Dfs(c.Addrs(), "tx", "show", "999.1"); r.Code != 1 || !strings.Contains(r.Err, "999.1") {
 		t.Errorf("an unknown transaction: exit code %d, %q", r.Code, r.Err)
 	}
