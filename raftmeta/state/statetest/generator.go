@@ -48,7 +48,7 @@ const (
 
 var (
 	names = []string{"a", "b", "c", "d", "e"}
-	first = []fs.NodeID{"n1", "n2", "n3", "n4"}
+	first = []fs.NodeID{"g1", "g2", "g3", "g4"} // none that a test of whole nodes uses: a leader takes the removed out of Raft
 )
 
 // NewGenerator returns a Generator; its first commands form a cluster.
@@ -168,7 +168,7 @@ func (g *Generator) putNode() command.Command {
 func (g *Generator) removeNode() command.Command {
 	place := g.choose(len(g.nodes))
 	g.named++
-	g.gone, g.nodes[place] = g.nodes[place], fs.NodeID(fmt.Sprintf("n%d", g.named))
+	g.gone, g.nodes[place] = g.nodes[place], fs.NodeID(fmt.Sprintf("g%d", g.named))
 	return &command.RemoveNode{Node: g.gone}
 }
 
