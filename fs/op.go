@@ -5,7 +5,7 @@ package fs
 type Op interface{ isOp() }
 
 // Create makes an inode and, unless Parent is 0, its name. Ino comes from a range allotted to the session. With Parent
-// 0 the inode has no name (O_TMPFILE): it is an orphan until a Link names it or nobody pins it.
+// 0 the inode has no name (O_TMPFILE): it is an orphan until a Link names it, and is reaped when nobody pins it.
 // Errors: ErrExist, ErrNotDir, ErrNotExist (Parent), ErrNameTooLong, ErrInvalid.
 type Create struct {
 	Parent Ino
@@ -18,6 +18,10 @@ type Create struct {
 	Rdev   uint32
 	Target string // of a symlink, 1 … PathMax bytes
 	Time   Time
+	// Pin makes the leader pin the inode for the Tx's session before the Tx is decided, as a call of Pin would after it:
+	// the inode is never there without its pin. The mount puts it on its list of what it has open (see Sessions.Attach)
+	// before it commits, and unpins it whatever the outcome is.
+	Pin bool
 }
 
 // Link gives Ino, which is not a directory, one more name. An orphan made without a name may be linked; an inode that

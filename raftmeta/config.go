@@ -76,8 +76,8 @@ type Timings struct {
 	Expiry time.Duration
 	// Notice is the longest pause between two notices with news of the nodes. Default 1 s.
 	Notice time.Duration
-	// Reap is how long an orphan is left alone after the leader has seen it, so that a mount that has just created it
-	// can pin it. Default 2 s.
+	// Reap is how long an orphan is left alone after the leader has seen it, so that a mount that has just looked its
+	// name up can still open it. Default 2 s.
 	Reap time.Duration
 	// Stable is how long a learner must have been well before it may vote, and Failed how long a voter must have been
 	// unreachable before another node votes in its place. Defaults 3 s and 10 s.

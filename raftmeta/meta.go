@@ -13,7 +13,7 @@ var _ fs.Meta = (*Node)(nil)
 
 // Commit implements fs.Committer.
 func (n *Node) Commit(ctx context.Context, tx *fs.Tx) (*fs.TxResult, error) {
-	return n.decide(ctx, command.Encode(&command.Tx{Tx: *tx}))
+	return n.commit(ctx, tx, command.Encode(&command.Tx{Tx: *tx}))
 }
 
 // CommitEncoded is Commit for a transaction that is encoded already (command.Encode of a *command.Tx), as it comes from an
@@ -26,10 +26,11 @@ func (n *Node) CommitEncoded(ctx context.Context, tx []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w: %w", err, fs.ErrInvalid)
 	}
-	if _, ok := cmd.(*command.Tx); !ok {
+	decoded, ok := cmd.(*command.Tx)
+	if !ok {
 		return nil, fmt.Errorf("commit a %T: %w", cmd, fs.ErrInvalid)
 	}
-	result, err := n.decide(ctx, tx)
+	result, err := n.commit(ctx, &decoded.Tx, tx)
 	if err != nil {
 		return nil, err
 	}

@@ -42,45 +42,76 @@ func (f *FS) Symlink(ctx context.Context, who Caller, parent fs.Ino, name, targe
 }
 
 func (f *FS) create(ctx context.Context, who Caller, op fs.Create) (fs.Attr, error) {
+	if err := f.complete(ctx, who, &op); err != nil {
+		return fs.Attr{}, err
+	}
+	r, err := f.do1(ctx, &op)
+	return r.Attr, err
+}
+
+// complete fills in what every Create bears.
+func (f *FS) complete(ctx context.Context, who Caller, op *fs.Create) error {
 	if f.cfg.ReadOnly {
-		return fs.Attr{}, fs.ErrReadOnly
+		return fs.ErrReadOnly
 	}
 	ino, err := f.newIno(ctx)
 	if err != nil {
-		return fs.Attr{}, err
+		return err
 	}
 	op.Ino, op.UID, op.GID, op.Time = ino, who.UID, who.GID, f.now()
+	return nil
+}
+
+// createOpen makes a regular file and opens it: one transaction, which pins it as well.
+func (f *FS) createOpen(ctx context.Context, who Caller, op fs.Create, flags uint32) (fs.Attr, *Handle, error) {
+	op.Type, op.Pin = fs.TypeRegular, true
+	if err := f.complete(ctx, who, &op); err != nil {
+		return fs.Attr{}, nil, err
+	}
+	if err := f.pins.hold(ctx, op.Ino); err != nil {
+		return fs.Attr{}, nil, err
+	}
+	under := f.sessions.get()
 	r, err := f.do1(ctx, &op)
-	return r.Attr, err
+	if err != nil {
+		f.pins.release(op.Ino)
+		return fs.Attr{}, nil, err
+	}
+	n, a := f.table.get(op.Ino), r.Attr
+	if under == nil || under != f.sessions.get() {
+		// The next session has pinned what it found; if it came before the inode was in the table, nobody was told whether.
+		if a, err = f.pin(ctx, op.Ino); err != nil {
+			f.unhold(n)
+			return fs.Attr{}, nil, gone(err)
+		}
+	}
+	a = n.observe(a)
+	h := &Handle{f: f, n: n, flags: flags}
+	h.start()
+	n.keepCache() // this is an Open, too
+	return a, h, nil
 }
 
 // Create makes and opens a regular file. Without O_EXCL it opens one that is there already.
 func (f *FS) Create(ctx context.Context, who Caller, parent fs.Ino, name string, mode, flags uint32) (fs.Attr, *Handle, error) {
 	for range createTries {
-		a, err := f.create(ctx, who, fs.Create{Parent: parent, Name: name, Type: fs.TypeRegular, Mode: mode})
-		made := err == nil
-		if errors.Is(err, fs.ErrExist) && flags&syscall.O_EXCL == 0 {
-			a, err = f.Lookup(ctx, parent, name)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // removed in between: make it after all
-			}
+		a, h, err := f.createOpen(ctx, who, fs.Create{Parent: parent, Name: name, Mode: mode}, flags)
+		if !errors.Is(err, fs.ErrExist) || flags&syscall.O_EXCL != 0 {
+			return a, h, err
 		}
-		if err != nil {
-			return fs.Attr{}, nil, err
+		a, err = f.Lookup(ctx, parent, name)
+		if err == nil {
+			a, h, _, err = f.Open(ctx, a.Ino, flags)
 		}
-		if made {
-			flags &^= syscall.O_TRUNC // there is nothing to truncate
+		if !errors.Is(err, fs.ErrNotExist) {
+			return a, h, err
 		}
-		a, h, _, err := f.Open(ctx, a.Ino, flags)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed, and reaped, before it could be pinned
-		}
-		return a, h, err
+		// Removed in between: make it after all.
 	}
 	return fs.Attr{}, nil, fmt.Errorf("create %q: others keep removing it: %w", name, fs.ErrBusy)
 }
 
-// createTries bounds Create and Tmpfile where others, or the reaper, are faster.
+// createTries bounds Create where others make and remove the name all the time.
 const createTries = 8
 
 // Tmpfile makes and opens a regular file without a name, as O_TMPFILE does; Link may name it.
@@ -95,18 +126,7 @@ func (f *FS) Tmpfile(ctx context.Context, who Caller, parent fs.Ino, mode, flags
 	if dir.Mode&fs.ModeSetgid != 0 {
 		who.GID = dir.GID
 	}
-	for range createTries {
-		a, err := f.create(ctx, who, fs.Create{Type: fs.TypeRegular, Mode: mode})
-		if err != nil {
-			return fs.Attr{}, nil, err
-		}
-		a, h, _, err := f.Open(ctx, a.Ino, flags&^(syscall.O_TRUNC|syscall.O_EXCL))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // reaped before it could be pinned
-		}
-		return a, h, err
-	}
-	return fs.Attr{}, nil, fmt.Errorf("make a nameless file: it is reaped each time: %w", fs.ErrBusy)
+	return f.createOpen(ctx, who, fs.Create{Mode: mode}, flags)
 }
 
 // Link gives an inode one more name.

@@ -48,7 +48,7 @@ func (r *racingPin) Pin(ctx context.Context, s fs.Session, ino fs.Ino) (fs.Attr,
 	return r.Meta.Pin(ctx, s, ino)
 }
 
-func TestCreate_SurvivesARemovalBeforeItIsPinned(t *testing.T) {
+func TestCreate_OfAFileThatIsRemovedBeforeItIsPinnedMakesItAnew(t *testing.T) {
 	w := newWorld(t, localmeta.Config{})
 	other := w.mount(t, Config{})
 	race := &racingPin{}
@@ -56,25 +56,20 @@ func TestCreate_SurvivesARemovalBeforeItIsPinned(t *testing.T) {
 	m := w.mount(t, Config{})
 	// Attach would pin what is about to be pinned.
 	eventually(t, "the session is attached", func() bool { return m.sw.count("beat") > 0 })
+	old, err := other.Mknod(ctxT(t), Caller{}, fs.RootIno, "f", fs.TypeRegular, 0o644, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	race.before = func() {
 		if err := other.Unlink(ctxT(t), fs.RootIno, "f"); err != nil {
 			t.Error(err)
 		}
 	}
-	m.create("f").mustWrite(t, []byte("x"), 0)
-	if _, err := m.Lookup(ctxT(t), fs.RootIno, "f"); err != nil {
-		t.Fatal(err)
+	h := m.create("f")
+	h.mustWrite(t, []byte("x"), 0)
+	if a, err := m.Lookup(ctxT(t), fs.RootIno, "f"); err != nil || a.Ino != h.Ino() || a.Ino == old.Ino {
+		t.Fatal(a, err)
 	}
-	race.before = func() {
-		if err := w.meta.Reap(); err != nil {
-			t.Error(err)
-		}
-	}
-	_, h, err := m.Tmpfile(ctxT(t), Caller{}, fs.RootIno, 0o600, rw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.Release()
 }
 
 func TestNamesAndAttributes_GoThrough(t *testing.T) {

@@ -100,7 +100,7 @@ func TestReleaseWhileASessionIsReplaced_LeavesNoPin(t *testing.T) {
 	pinned, released := make(chan struct{}), make(chan struct{})
 	stay := m.create("g") // pinned again behind f, with whom it waits
 	m.sw.hook("pin", func() error {
-		if m.sw.count("pin") == 4 { // f and g have been pinned by their creation; this is the second of the second time
+		if m.sw.count("pin") == 2 { // f and g were pinned with their creation; this is the second of the two
 			close(pinned)
 			<-released
 		}

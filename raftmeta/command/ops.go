@@ -108,6 +108,7 @@ func wireOp(c *wire.Coder, p *fs.Op) {
 		wire.Uint(c, &o.Rdev)
 		c.String(&o.Target)
 		wire.Int(c, &o.Time)
+		c.Bool(&o.Pin)
 	case *fs.Link:
 		wire.Uint(c, &o.Ino)
 		wireName(c, &o.Parent, &o.Name)

@@ -9,7 +9,7 @@ import (
 // ops has one operation of each kind, commands one command of each, with a value in every field.
 func ops() []fs.Op {
 	return []fs.Op{
-		&fs.Create{Parent: 1, Name: "a", Ino: 2, Type: fs.TypeSymlink, Mode: 0o777, UID: 3, GID: 4, Rdev: 5, Target: "t", Time: 6},
+		&fs.Create{Parent: 1, Name: "a", Ino: 2, Type: fs.TypeSymlink, Mode: 0o777, UID: 3, GID: 4, Rdev: 5, Target: "t", Time: 6, Pin: true},
 		&fs.Link{Ino: 1, Parent: 2, Name: "a", Time: 3},
 		&fs.Unlink{Parent: 1, Name: "a", Time: 2},
 		&fs.Rmdir{Parent: 1, Name: "a", Time: 2},

@@ -45,9 +45,13 @@ func (m *Mount) Commit(ctx context.Context, tx *fs.Tx) (*fs.TxResult, error) {
 	if err := m.enter(ctx, "commit"); err != nil {
 		return nil, err
 	}
+	newborn := m.c.pinNewborn(tx)
 	answer, err := m.c.apply(&command.Tx{Tx: *tx})
 	if err == nil {
 		m.c.reapAfter(tx, answer.Tx)
+		if answer.Tx.Err != fs.CodeOK {
+			m.c.unpin(tx.ID.Session, newborn)
+		}
 	}
 	m.c.mu.Unlock()
 	if err != nil {

@@ -98,10 +98,36 @@ func (c *Cluster) pin(id fs.SessionID, ino fs.Ino) {
 // not tell are forgotten. mu is held.
 func (c *Cluster) told(id fs.SessionID) {
 	delete(c.awaiting, id)
+	var old []fs.Ino
 	for ino, round := range c.pins[id] {
 		if round < c.rounds[id] {
-			delete(c.pins[id], ino)
-			c.reap(ino)
+			old = append(old, ino)
 		}
+	}
+	c.unpin(id, old)
+}
+
+// pinNewborn pins what a transaction of a live session creates and wants pinned, before it is decided, and returns what was
+// not pinned yet; mu is held.
+func (c *Cluster) pinNewborn(tx *fs.Tx) (fresh []fs.Ino) {
+	if c.live(fs.Session{ID: tx.ID.Session, Epoch: tx.Epoch}) != nil {
+		return nil // the state machine says why
+	}
+	for _, op := range tx.Ops {
+		if o, ok := op.(*fs.Create); ok && o.Pin {
+			if _, pinned := c.pins[tx.ID.Session][o.Ino]; !pinned {
+				fresh = append(fresh, o.Ino)
+			}
+			c.pin(tx.ID.Session, o.Ino)
+		}
+	}
+	return fresh
+}
+
+// unpin takes pins away and reaps what nobody pins any more; mu is held.
+func (c *Cluster) unpin(id fs.SessionID, inos []fs.Ino) {
+	for _, ino := range inos {
+		delete(c.pins[id], ino)
+		c.reapSoon(ino)
 	}
 }

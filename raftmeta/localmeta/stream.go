@@ -63,10 +63,7 @@ func (s *stream) Send(b fs.Beat) error {
 		}
 		c.told(s.s.ID)
 	}
-	for _, ino := range b.Unpins {
-		delete(c.pins[s.s.ID], ino)
-		c.reapSoon(ino)
-	}
+	c.unpin(s.s.ID, b.Unpins)
 	s.push(fs.Notice{Ack: b.Seq})
 	return nil
 }
