@@ -103,8 +103,14 @@ func unavailable(err error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %w", err, fs.ErrUnavailable)
+	return &networkError{err}
 }
+
+// networkError is an fs.ErrUnavailable that says no more than its cause does: people read it.
+type networkError struct{ cause error }
+
+func (e *networkError) Error() string   { return e.cause.Error() }
+func (e *networkError) Unwrap() []error { return []error{e.cause, fs.ErrUnavailable} }
 
 // Break closes all connections to addr. Calls in flight fail at once instead of waiting for their deadlines; clients
 // stay valid and connect anew at the next call. It is for peers that gossip has declared dead: a hung process keeps its

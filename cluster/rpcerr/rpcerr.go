@@ -75,7 +75,20 @@ func FromStatus(err error) error {
 			return &remoteError{text: st.Message(), cause: cause(info)}
 		}
 	}
-	return &remoteError{text: st.Message(), cause: transport(st.Code())}
+	return &remoteError{text: plain(st.Message()), cause: transport(st.Code())}
+}
+
+// Unreached is what gRPC, not the other side, has said, as an fs.ErrUnavailable whatever its code.
+func Unreached(s *status.Status) error {
+	return &remoteError{text: plain(s.Message()), cause: fs.ErrUnavailable}
+}
+
+// plain is what a dialer said, without what gRPC has put around it.
+func plain(text string) string {
+	if inner, ok := strings.CutPrefix(text, `connection error: desc = "transport: Error while dialing: `); ok {
+		return strings.TrimSuffix(inner, `"`)
+	}
+	return text
 }
 
 // cause is what the other side's error wrapped.

@@ -95,3 +95,11 @@ func TestBadText_DoesNotLoseTheCode(t *testing.T) {
 		t.Fatalf("arrives as %v", got)
 	}
 }
+
+func TestFromStatus_SaysWhatTheDialerSaid(t *testing.T) {
+	err := rpcerr.FromStatus(status.Error(codes.Unavailable,
+		`connection error: desc = "transport: Error while dialing: connect to node at a:1: connection refused"`))
+	if want := "connect to node at a:1: connection refused"; err.Error() != want || !errors.Is(err, fs.ErrUnavailable) {
+		t.Errorf("%q, want %q", err, want)
+	}
+}

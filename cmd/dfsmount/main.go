@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func newCommand(m *mounter) *cobra.Command {
 		Long:    long,
 		Example: examples,
 		Version: version.String(),
-		Args:    cli.Args(cobra.RangeArgs(1, 2)),
+		Args:    cli.Args(oneOrTwo),
 		RunE:    m.run,
 	}
 	m.Register(cmd.Flags())
@@ -48,6 +49,17 @@ func newCommand(m *mounter) *cobra.Command {
 		cmd.Flags().Lookup(hidden).Hidden = true
 	}
 	return cmd
+}
+
+// oneOrTwo is about the arguments: nodes, which may be left out, and a directory.
+func oneOrTwo(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return errors.New("name the directory to mount on")
+	case 1, 2:
+		return nil
+	}
+	return fmt.Errorf("nodes and a directory are wanted, not %d arguments", len(args))
 }
 
 // acceptMountHelperFlags declares what mount(8) gives to the helper of a filesystem type, and what means nothing here.

@@ -105,7 +105,7 @@ func elsewhere(err error) (bool, error) {
 		}
 		// No details: gRPC says it, not the cluster. The connection broke, the node is stopping, or it does not serve
 		// the metadata yet. Only a message that is too large will be so everywhere.
-		return true, fmt.Errorf("%s: %w", s.Message(), fs.ErrUnavailable)
+		return true, rpcerr.Unreached(s)
 	}
 	err = rpcerr.FromStatus(err)
 	switch fs.CodeOf(err) {

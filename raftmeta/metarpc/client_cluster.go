@@ -124,8 +124,17 @@ func ask[Req, Rep any](ctx context.Context, a *admin, what string, req Req, chec
 		}
 		causes = append(causes, fmt.Sprintf("%s: %v", addr, err))
 	}
-	return rep, fmt.Errorf("metadata: %s: nobody answered (%s): %w", what, strings.Join(causes, "; "), fs.ErrUnavailable)
+	return rep, &unansweredError{causes}
 }
+
+// unansweredError is an fs.ErrUnavailable: no node was reached.
+type unansweredError struct{ causes []string } // one an address
+
+func (e *unansweredError) Error() string {
+	return "no node answers (is dfsnode running there?): " + strings.Join(e.causes, "; ")
+}
+
+func (e *unansweredError) Unwrap() error { return fs.ErrUnavailable }
 
 func askOne[Req, Rep any](ctx context.Context, c *Client, addr string, req Req, m method[metapb.ClusterClient, Req, Rep]) (rep Rep, again bool, err error) {
 	actx, cancel := context.WithTimeout(ctx, 2*c.cfg.AttemptTimeout)

@@ -97,7 +97,7 @@ func (c *Client) findCluster(ctx context.Context, addrs []string) (*fs.Status, e
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("no cluster answers at %s: %w", strings.Join(addrs, ", "), last)
+			return nil, fmt.Errorf("no cluster at %s: %w", strings.Join(addrs, ", "), last)
 		case <-time.After(pause):
 		}
 	}
