@@ -99,8 +99,9 @@ func TestReleaseWhileASessionIsReplaced_LeavesNoPin(t *testing.T) {
 	}
 	pinned, released := make(chan struct{}), make(chan struct{})
 	stay := m.create("g") // pinned again behind f, with whom it waits
+	var calls atomic.Int32
 	m.sw.hook("pin", func() error {
-		if m.sw.count("pin") == 2 { // f and g were pinned with their creation; this is the second of the two
+		if calls.Add(1) == 2 { // f and g were pinned with their creation; this is the second of the two
 			close(pinned)
 			<-released
 		}
