@@ -60,7 +60,8 @@ func (b BlobID) Less(o BlobID) bool {
 }
 
 // Cookie is the place of an entry in its directory: entries are listed by rising cookie, an entry keeps its cookie as
-// long as it exists, and a cookie is not used twice in one directory. 0 lies before the first entry.
+// long as it is there, under whatever name, and a name as long as it is there, whatever it means; apart from that a cookie
+// is not used twice in one directory. 0 lies before the first entry.
 type Cookie uint64
 
 // FirstCookie is the smallest cookie that an entry can have; those below are left to "." and "..".

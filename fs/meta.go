@@ -31,8 +31,8 @@ type Reader interface {
 	// Getattr returns ErrNotExist for an inode that has been reaped; an orphan still answers, with Nlink 0.
 	Getattr(ctx context.Context, ino Ino) (Attr, error)
 	// Readdir lists entries with cookies above after, rising, at most limit (1 … ReaddirMax); fewer than limit means
-	// the end. "." and ".." are not listed. An entry that is renamed gets a new cookie, above all others: who lists a
-	// directory in several calls goes no further than the End of the first, or may never be done.
+	// the end. "." and ".." are not listed. What comes to the directory gets a cookie above all others: who lists
+	// it in several calls goes no further than the End of the first, or may never be done.
 	Readdir(ctx context.Context, dir Ino, after Cookie, limit int) (Listing, error)
 	// Readlink returns a symlink's target; ErrInvalid for another type.
 	Readlink(ctx context.Context, ino Ino) (string, error)

@@ -11,8 +11,13 @@ import (
 // fill makes n files in the root directory.
 func (m *mount) fill(n int) {
 	m.t.Helper()
+	m.fillNamed("f", n)
+}
+
+func (m *mount) fillNamed(prefix string, n int) {
+	m.t.Helper()
 	for i := range n {
-		if _, err := m.Mknod(ctxT(m.t), Caller{}, fs.RootIno, fmt.Sprintf("f%d", i), fs.TypeFIFO, 0, 0); err != nil {
+		if _, err := m.Mknod(ctxT(m.t), Caller{}, fs.RootIno, fmt.Sprint(prefix, i), fs.TypeFIFO, 0, 0); err != nil {
 			m.t.Fatal(err)
 		}
 	}
@@ -79,30 +84,35 @@ func TestListing_OfADirectoryWhoseEntriesAreRenamedEndsAndHasEachOnce(t *testing
 	}
 }
 
-func TestListing_EndsWhereTheDirectoryEndedWhenItBegan(t *testing.T) {
+func TestListing_HasWhatStaysAndEndsWhereTheDirectoryEndedWhenItBegan(t *testing.T) {
 	w := newWorld(t, localmeta.Config{})
 	m := w.mount(t, Config{})
 	m.fill(1500)
 	d := m.openRoot()
 	first := d.readSome(t, 0, 10)
-	for _, name := range []string{"f700", "f1499"} {
-		if err := m.Rename(ctxT(t), fs.RootIno, name, fs.RootIno, "later-"+name, 0); err != nil {
+	rename := func(name, to string) {
+		t.Helper()
+		if err := m.Rename(ctxT(t), fs.RootIno, name, fs.RootIno, to, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
+	rename("f700", "other")  // stays, under another name
+	rename("f0", "f1499")    // the name stays: what saving a file does
+	rename("f1", "f2")       // behind the reader, both
+	m.fillNamed("new", 2000) // comes too late
 	place := first[9].Cookie
-	if rest := d.readSome(t, place, 2000); len(rest) != 1488 {
+	rest := d.readSome(t, place, 5000)
+	if len(rest) != 1490 || rest[690].Name != "other" || rest[1489].Name != "f1499" || rest[1489].Attr.Ino != first[0].Attr.Ino {
 		t.Errorf("%d entries follow the first ten", len(rest))
 	}
 	// telldir and seekdir: a place stays valid, and the end where it was.
-	if again := d.readSome(t, first[4].Cookie, 2000); len(again) != 1493 || again[0].Name != "f5" {
+	if again := d.readSome(t, first[4].Cookie, 5000); len(again) != 1495 || again[0].Name != "f5" {
 		t.Errorf("%d entries behind the fifth", len(again))
 	}
-	rewound := d.readSome(t, 0, 2000)
-	if len(rewound) != 1500 || rewound[1499].Name != "later-f1499" {
+	if rewound := d.readSome(t, 0, 5000); len(rewound) != 3498 {
 		t.Errorf("%d entries after rewinding", len(rewound))
 	}
-	if seen := m.renameAll(t, d, 7, 1500); len(seen) != 1500 {
+	if seen := m.renameAll(t, d, 7, 3498); len(seen) != 3498 {
 		t.Errorf("%d entries were renamed", len(seen))
 	}
 }

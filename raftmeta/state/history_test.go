@@ -8,13 +8,13 @@ import (
 )
 
 // history remembers what every inode looked like, to check the rules about change: versions rise with every visible
-// change, and cookies are never used twice.
+// change, and a cookie that has gone never comes again.
 type history map[fs.Ino]*past
 
 type past struct {
 	version uint64
 	looks   string // all that is visible but the version
-	cookies map[fs.Cookie]fs.Ino
+	cookies map[fs.Cookie]bool
 	highest fs.Cookie
 }
 
@@ -27,7 +27,7 @@ func (h history) follow(kv *state.Memory) error {
 	for _, ino := range next {
 		p := h[ino]
 		if p == nil {
-			p = &past{cookies: map[fs.Cookie]fs.Ino{}}
+			p = &past{cookies: map[fs.Cookie]bool{}}
 			h[ino] = p
 		}
 		if err := p.follow(v, ino); err != nil {
@@ -73,12 +73,12 @@ func (p *past) follow(v state.View, ino fs.Ino) error {
 
 func (p *past) followCookies(list []fs.Dirent) error {
 	before, highest := p.cookies, p.highest
-	p.cookies = map[fs.Cookie]fs.Ino{}
+	p.cookies = map[fs.Cookie]bool{}
 	for _, d := range list {
-		if ino, known := before[d.Cookie]; known && ino != d.Attr.Ino || !known && d.Cookie <= highest {
+		if !before[d.Cookie] && d.Cookie <= highest {
 			return fmt.Errorf("cookie %d of %q was used before: the highest was %d", d.Cookie, d.Name, highest)
 		}
-		p.cookies[d.Cookie] = d.Attr.Ino
+		p.cookies[d.Cookie] = true
 		p.highest = max(p.highest, d.Cookie)
 	}
 	return nil

@@ -64,8 +64,13 @@ func (c *change) taken(dir fs.Ino, name string) (*place, *inode, error) {
 
 // enter puts an inode at a free place, under a cookie that the directory never used before.
 func (c *change) enter(p *place, i *inode) error {
-	p.dentry = dentry{ino: i.Ino, typ: i.Type, cookie: p.dir.nextCookie}
 	p.dir.nextCookie++
+	return c.enterAt(p, i, p.dir.nextCookie-1)
+}
+
+// enterAt is enter under a cookie that is free in the directory.
+func (c *change) enterAt(p *place, i *inode, cookie fs.Cookie) error {
+	p.dentry = dentry{ino: i.Ino, typ: i.Type, cookie: cookie}
 	p.dir.entries++
 	if err := c.kv.Set(nameKey(p.dir.Ino, p.name), encode(&p.dentry)); err != nil {
 		return err

@@ -2,7 +2,8 @@ package state
 
 import "dfs/fs"
 
-// rename moves a name, or swaps two; see fs.Rename. The order of the checks is that of Linux: names, flags, loops, types.
+// rename moves a name, or swaps two; see fs.Rename. A name that is there before and after keeps its cookie, whatever it
+// names, and so does an entry that only gets another name: so a listing under way misses neither. The order of the checks is that of Linux: names, flags, loops, types.
 func (c *change) rename(o *fs.Rename) (about, error) {
 	if o.Flags != 0 && o.Flags != fs.RenameNoReplace && o.Flags != fs.RenameExchange {
 		return about{}, refuse(fs.ErrInvalid)
@@ -42,11 +43,16 @@ func (c *change) move(o *fs.Rename, from, to *place, moved *inode) (about, error
 	if err := c.acyclic(moved, from.dir, to.dir); err != nil {
 		return about{}, err
 	}
+	cookie := from.cookie
+	if from.dir != to.dir {
+		cookie = to.dir.nextCookie
+		to.dir.nextCookie++
+	}
 	if err := c.leave(from); err != nil {
 		return about{}, err
 	}
 	detach(from.dir, moved)
-	return c.arrive(o, from, to, moved)
+	return c.arrive(o, from, to, moved, cookie)
 }
 
 // replace renames to a name that is taken: what stood there loses it.
@@ -62,6 +68,7 @@ func (c *change) replace(o *fs.Rename, from, to *place, moved, victim *inode) (a
 	case victim.IsDir() && victim.entries > 0:
 		return about{}, refuse(fs.ErrNotEmpty)
 	}
+	cookie := to.cookie
 	for _, gone := range []struct {
 		place *place
 		inode *inode
@@ -71,7 +78,7 @@ func (c *change) replace(o *fs.Rename, from, to *place, moved, victim *inode) (a
 		}
 		detach(gone.place.dir, gone.inode)
 	}
-	result, err := c.arrive(o, from, to, moved)
+	result, err := c.arrive(o, from, to, moved, cookie)
 	if err != nil {
 		return about{}, err
 	}
@@ -79,15 +86,15 @@ func (c *change) replace(o *fs.Rename, from, to *place, moved, victim *inode) (a
 	return result, c.lose(victim, o.Time)
 }
 
-// arrive ends a move: both places are free, and moved belongs to none.
-func (c *change) arrive(o *fs.Rename, from, to *place, moved *inode) (about, error) {
+// arrive ends a move: both places are free, moved belongs to none, and cookie is for the new name.
+func (c *change) arrive(o *fs.Rename, from, to *place, moved *inode, cookie fs.Cookie) (about, error) {
 	if err := attach(to.dir, moved); err != nil {
 		return about{}, err
 	}
 	c.changed(moved, o.Time)
 	c.modified(from.dir, o.Time)
 	c.modified(to.dir, o.Time)
-	return about{inode: moved, parent: to.dir}, c.enter(to, moved)
+	return about{inode: moved, parent: to.dir}, c.enterAt(to, moved, cookie)
 }
 
 // exchange swaps two names, of any types.
@@ -98,6 +105,7 @@ func (c *change) exchange(o *fs.Rename, from, to *place, moved, other *inode) (a
 	if err := c.acyclic(other, to.dir, from.dir); err != nil {
 		return about{}, err
 	}
+	fromCookie, toCookie := from.cookie, to.cookie
 	if err := c.leave(from); err != nil {
 		return about{}, err
 	}
@@ -106,7 +114,7 @@ func (c *change) exchange(o *fs.Rename, from, to *place, moved, other *inode) (a
 	}
 	detach(from.dir, moved)
 	detach(to.dir, other)
-	result, err := c.arrive(o, from, to, moved)
+	result, err := c.arrive(o, from, to, moved, toCookie)
 	if err != nil {
 		return about{}, err
 	}
@@ -115,7 +123,7 @@ func (c *change) exchange(o *fs.Rename, from, to *place, moved, other *inode) (a
 	}
 	c.changed(other, o.Time)
 	result.replaced = other
-	return result, c.enter(from, other)
+	return result, c.enterAt(from, other, fromCookie)
 }
 
 // acyclic refuses with ErrLoop to move a directory to below itself. It walks up from the new parent; a file, or a

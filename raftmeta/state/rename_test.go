@@ -162,7 +162,7 @@ func TestRename_StampsWhatItTouched(t *testing.T) {
 	}
 }
 
-func TestRename_TheEntryGetsAFreshCookie(t *testing.T) {
+func TestRename_NamesThatStayAndEntriesThatStayKeepTheirCookies(t *testing.T) {
 	c := newTree(t)
 	names := func() string {
 		list, err := c.view().Readdir(1, 0, 100)
@@ -181,7 +181,9 @@ func TestRename_TheEntryGetsAFreshCookie(t *testing.T) {
 	c.ok(&fs.Rename{Parent: 1, Name: "g", NewParent: 1, NewName: "a", Time: 9})
 	c.ok(&fs.Rename{Parent: 1, Name: "q", NewParent: 1, NewName: "p", Time: 9})
 	c.ok(&fs.Rename{Parent: 1, Name: "f", NewParent: 1, NewName: "h", Flags: fs.RenameExchange, Time: 9})
-	if got := names(); got != "d6 a9 p10 h11 f12 13" {
+	c.ok(&fs.Rename{Parent: 1, Name: "a", NewParent: 4, NewName: "a", Time: 9})
+	c.ok(&fs.Rename{Parent: 4, Name: "a", NewParent: 1, NewName: "a", Time: 9})
+	if got := names(); got != "f3 h5 d6 p7 a9 10" {
 		t.Errorf("after the renames %s", got)
 	}
 }
