@@ -49,7 +49,7 @@ func (n *Node) join(ctx context.Context, node fs.NodeInfo, cluster string) (stri
 	r.members.Lock()
 	defer r.members.Unlock()
 	if removed, err := n.removed(node.ID); err != nil || removed {
-		return "", cmp.Or(err, error(fs.ErrRemoved))
+		return "", cmp.Or(err, n.dismiss(ctx, node.ID))
 	}
 	if err := n.clearAddress(ctx, node); err != nil {
 		return "", err

@@ -2,6 +2,7 @@ package raftmeta
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +17,9 @@ import (
 // RemoveNode implements fs.Membership. The leader cannot remove itself: it gives the leadership away, and the caller asks
 // the next one.
 //
-// First the state records the removal: a member that still follows the log reads it there, and nobody joins under that name
-// any more. Then the node leaves Raft's configuration. What a crash leaves in between, the next leader finishes.
+// First the state records the removal: nobody joins under that name any more. Then the node leaves Raft's configuration;
+// until then it keeps running and voting, for its vote may be needed for just that (dismiss tells it when to end). What a
+// crash leaves in between, the next leader finishes.
 func (n *Node) RemoveNode(ctx context.Context, id fs.NodeID, force bool) error {
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
@@ -52,7 +54,22 @@ func (n *Node) removeNode(ctx context.Context, id fs.NodeID, force bool) error {
 		return err
 	}
 	n.logger.Warn("node removed", "removed", id, "replicas", plan.Blobs, "lost", plan.Last)
-	return n.removeServer(ctx, raft.ServerID(id))
+	if err := n.removeServer(ctx, raft.ServerID(id)); err != nil {
+		n.logger.Warn("the removed node is not out of Raft yet; its leader goes on trying", "removed", id, "err", err)
+	}
+	return nil
+}
+
+// dismiss is the answer to a node that has been removed: ErrRemoved once it is out of Raft's configuration.
+func (n *Node) dismiss(ctx context.Context, id fs.NodeID) error {
+	if id == n.cfg.ID {
+		n.giveAway()
+		return fmt.Errorf("it is the leader: %w", n.notLeader())
+	}
+	if err := n.removeServer(ctx, raft.ServerID(id)); err != nil {
+		return err
+	}
+	return fs.ErrRemoved
 }
 
 // removeServer takes a node out of Raft's configuration, if it is in.
@@ -60,14 +77,17 @@ func (n *Node) removeServer(ctx context.Context, id raft.ServerID) error {
 	if !slices.ContainsFunc(n.servers(), func(s raft.Server) bool { return s.ID == id }) {
 		return nil
 	}
+	if err := n.cfg.Faults.At("remove.server.before"); err != nil {
+		return err
+	}
 	if err := await(ctx, n.raft.Load().RemoveServer(id, 0, n.cfg.Timings.Operation)); err != nil {
 		return n.raftError(err)
 	}
 	return nil
 }
 
-// finishRemovals takes nodes out of Raft's configuration that the state knows to be removed. If this leader is one of them,
-// its process ends by itself.
+// finishRemovals takes nodes out of Raft's configuration that the state knows to be removed. A leader that is one of them
+// gives the leadership away.
 func (r *reign) finishRemovals() error {
 	ctx, cancel := r.n.bound(r.ctx)
 	defer cancel()
@@ -75,10 +95,10 @@ func (r *reign) finishRemovals() error {
 	defer r.members.Unlock()
 	for _, s := range r.n.servers() {
 		removed, err := r.n.removed(fs.NodeID(s.ID))
-		if err == nil && removed && s.ID != raft.ServerID(r.n.cfg.ID) {
-			err = r.n.removeServer(ctx, s.ID)
+		if err == nil && removed {
+			err = r.n.dismiss(ctx, fs.NodeID(s.ID))
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrRemoved) {
 			return err
 		}
 	}
@@ -124,7 +144,7 @@ func (r *reign) removal(ctx context.Context, id fs.NodeID) (*fs.Removal, error) 
 		if !known && !removed && !member {
 			return fs.ErrNotExist
 		}
-		plan.Removed = removed && !member
+		plan.Removed = removed
 		fresh := time.Since(r.began) < 2*r.n.cfg.Timings.Heartbeat // this leader cannot have missed it yet
 		plan.Alive = !plan.Removed && (fresh || alive(id))
 		return countBlobs(ctx, s, plan, alive)

@@ -185,6 +185,16 @@ func (x *LocalNode) Transactions() ([]fs.TxStatus, error) {
 	return x.node.Admin().Transactions(ctx, 1000)
 }
 
+// Remove has the node remove another one, as "dfs node remove" does.
+func (x *LocalNode) Remove(other *LocalNode, force bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return x.node.Membership().RemoveNode(ctx, fs.NodeID(other.Name), force)
+}
+
+// Ended reports whether the node has ended by itself.
+func (x *LocalNode) Ended() bool { return len(x.done) > 0 }
+
 // Runs reports whether the node has been started and not ended.
 func (x *LocalNode) Runs() bool { return x.stop != nil }
 

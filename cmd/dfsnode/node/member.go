@@ -104,9 +104,6 @@ func (n *Node) announce(ctx context.Context, id string) error {
 	self := n.self()
 	said := ""
 	for pause := joinPause; ; pause = min(2*pause, joinPauseMax) {
-		if err := n.removedHere(id); err != nil {
-			return err
-		}
 		err := n.join(ctx, self, id)
 		switch {
 		case errors.Is(err, fs.ErrRemoved):

@@ -137,3 +137,6 @@ func (n *Node) Break(addr string) { n.transport.Break(addr) }
 
 // Admin answers operators' questions about this node.
 func (n *Node) Admin() fs.Admin { return n.meta }
+
+// Membership says who belongs to the cluster.
+func (n *Node) Membership() fs.Membership { return n.meta }

@@ -20,8 +20,11 @@ func (n *Node) self() fs.NodeInfo {
 	return fs.NodeInfo{ID: n.dir.id, Addr: n.transport.Addr(), Zone: n.cfg.Zone}
 }
 
-// stayMember returns when the node has been removed, or ctx ends. A node that follows the log reads it there; one that hears
-// of no leader, because it was cut off when it was removed, asks by joining again, which changes nothing for a member.
+// stayMember returns when the leader says that the node has been removed, or ctx ends. A node that follows the log reads
+// there that it is time to ask; one that hears of no leader, because it was cut off when it was removed, asks now and then.
+// It asks by joining again, which changes nothing for a member.
+//
+// What the log says is no reason to stop: until it is out of Raft's configuration its vote may be needed to get it out.
 func (n *Node) stayMember(ctx context.Context, id string) error {
 	tick := time.NewTicker(removedPeriod)
 	defer tick.Stop()
@@ -32,13 +35,14 @@ func (n *Node) stayMember(ctx context.Context, id string) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		if err := n.removedHere(id); err != nil {
+		removed, err := n.removedHere()
+		if err != nil {
 			return err
 		}
 		if s, err := n.meta.Status(ctx); err == nil && s.Quorum {
 			heard = time.Now()
 		}
-		if time.Since(heard) < alonePeriod {
+		if !removed && time.Since(heard) < alonePeriod {
 			continue
 		}
 		heard = time.Now()
@@ -48,17 +52,14 @@ func (n *Node) stayMember(ctx context.Context, id string) error {
 	}
 }
 
-// removedHere is an error if the local state says that this node was removed.
-func (n *Node) removedHere(id string) error {
-	removed := false
-	err := n.meta.Local(func(v state.View, _ uint64) (err error) {
+// removedHere reports whether the local state says that this node was removed. A state that cannot be read has failed by
+// itself.
+func (n *Node) removedHere() (removed bool, err error) {
+	err = n.meta.Local(func(v state.View, _ uint64) (err error) {
 		removed, err = v.Removed(n.dir.id)
 		return err
 	})
-	if err != nil || !removed { // a state that cannot be read has failed by itself
-		return err
-	}
-	return n.removedError(id)
+	return removed, err
 }
 
 // removedError ends the process: nothing that this node has kept counts any more.
