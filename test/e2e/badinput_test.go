@@ -65,7 +65,7 @@ func TestBadUsage_IsExplained(t *testing.T) {
 		{"unknown key", nil, []string{"dfsnode", "--config", file}, 2, []string{file, "votes", "voters"}},
 		{"no configuration file", nil, []string{"dfsnode", "--config", file + "x"}, 2, []string{file + "x"}},
 		{"rubbish failpoint", []string{"DFS_FAILPOINTS=x"}, []string{"dfsnode"}, 2, []string{"DFS_FAILPOINTS"}},
-		{"no mount point", nil, []string{"dfsmount"}, 2, []string{"arg"}},
+		{"no mount point", nil, []string{"dfsmount"}, 2, []string{"directory"}},
 		{"unknown mount option", nil, []string{"dfsmount", "/mnt", "-o", "nosuch"}, 2, []string{"nosuch"}},
 		{"mount option without value", nil, []string{"dfsmount", "/mnt", "-o", "zone"}, 2, []string{"zone", "value"}},
 		{"rubbish nodes", nil, []string{"dfsmount", "a b", "/mnt"}, 2, []string{"a b"}},

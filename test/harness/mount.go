@@ -64,12 +64,17 @@ func (m *Mount) Start(env []string, flags ...string) {
 	})
 }
 
-// answers is nil when the mount is there and can be listed.
+// answers is nil when the mount is there and can be listed. A new mount that takes a dead one's place uncovers the directory
+// below for a moment; so the one that is listed is asked what it is, by the same process.
 func (m *Mount) answers() error {
-	if !isMounted(m.Dir) {
-		return fmt.Errorf("%s is not mounted", m.Dir)
+	r := Command{Argv: []string{"sh", "-c", "stat -f -c %t . && ls"}, Dir: m.Dir, Timeout: 10 * time.Second}.Exec()
+	if err := r.Failure(); err != nil {
+		return err
 	}
-	return Command{Argv: []string{"ls", m.Dir}, Timeout: 10 * time.Second}.Exec().Failure()
+	if kind, _, _ := strings.Cut(r.Out, "\n"); kind != fmt.Sprintf("%x", unix.FUSE_SUPER_MAGIC) {
+		return fmt.Errorf("%s is not mounted: it is of type %s", m.Dir, kind)
+	}
+	return nil
 }
 
 // Unmount unmounts as a user does, and waits for the process to have written everything back.
