@@ -76,6 +76,20 @@ func writeHead(out *strings.Builder, s *fs.Status) {
 		fmt.Fprintf(out, "REDUNDANCY BELOW what is wanted: fsync returns with %d of %d copies, since no more nodes store blobs; add nodes\n",
 			s.MinReplicas, s.MinReplicasWanted)
 	}
+	if able := writable(s); able < s.MinReplicas {
+		fmt.Fprintf(out, "WRITES OF FILE DATA FAIL: %d nodes are alive and have space, %d copies are needed; start or add nodes\n", able, s.MinReplicas)
+	}
+}
+
+// writable counts the nodes that can take a new blob now.
+func writable(s *fs.Status) (n int) {
+	for i := range s.Nodes {
+		x := &s.Nodes[i]
+		if x.Member && (x.State == fs.NodeAlive || x.State == fs.NodeSuspect) && !x.Load.ReadOnly {
+			n++
+		}
+	}
+	return n
 }
 
 func writeNodes(out *strings.Builder, s *fs.Status) {

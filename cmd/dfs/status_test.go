@@ -97,6 +97,17 @@ func TestStatusOfALoneNode_SaysThatRedundancyIsMissing(t *testing.T) {
 	}
 }
 
+func TestStatusWithTooFewWritableNodes_SaysThatWritesFail(t *testing.T) {
+	s := sample() // a is well, b is full, c is dead, d is no member
+	if l := line(t, render(t, s), "WRITES"); !strings.Contains(l, "1 nodes are alive and have space, 2 copies are needed") {
+		t.Error(l)
+	}
+	s.Nodes[1].Load.ReadOnly = false
+	if got := render(t, s); strings.Contains(got, "WRITES") {
+		t.Error(got)
+	}
+}
+
 func TestStatusWithoutCluster_SaysSo(t *testing.T) {
 	if got := render(t, &fs.Status{Node: "a"}); !strings.Contains(got, "node a belongs to no cluster yet") {
 		t.Error(got)
