@@ -57,9 +57,19 @@ func newClusterOf(t *testing.T, n int, init command.Init, tune func(*Config)) *t
 		if err := c.nodes[nodeID(0)].Bootstrap(servers, init); err != nil {
 			t.Fatal(err)
 		}
-		if members := c.leader().members(); len(members) != n {
+		leader := c.leader()
+		if members := leader.members(); len(members) != n {
 			t.Fatalf("the leader knows the members %v", members)
 		}
+		c.eventually("all nodes follow", func() bool { // one that has not heard of the others stands in no election
+			for _, x := range c.nodes {
+				applied, _ := x.progress.now()
+				if applied == 0 || x != leader && x.transport.gate.promised.Load() == nil {
+					return false
+				}
+			}
+			return true
+		})
 	}
 	return c
 }
