@@ -37,5 +37,9 @@ func (a *admin) connect(ctx context.Context, fn func(context.Context, *metarpc.C
 	defer func() { err = errors.Join(err, client.Close()) }()
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	return fn(ctx, client)
+	err = fn(ctx, client)
+	if errors.Is(err, fs.ErrUnavailable) {
+		err = fmt.Errorf("%w (--addr asks other nodes)", err)
+	}
+	return err
 }

@@ -16,7 +16,8 @@ const examples = `  dfs status
 
 const nodeLong = `The nodes are the machines that keep the blobs and the metadata. A node that fails stays a member, and the
 blobs on it are counted on: only when it is removed are they copied to other nodes. So remove one that will
-not come back. Two nodes can do without neither: a cluster that is to outlive a node has three.`
+not come back. Of two nodes neither can be missed: three can lose
+any one.`
 
 const nodeRemoveLong = `Removes a node for good, and prints what that does first: it is no member any more, and the blobs that lay on
 it are copied to other nodes. If its process still runs it ends. Refused without --force if the node is

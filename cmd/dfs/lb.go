@@ -41,7 +41,7 @@ func simulateCommand() *cobra.Command {
 		Short:   "Print the share of blobs that each node would get under a policy",
 		Long:    lbLong,
 		Example: "  dfs lb simulate --policy weighted --nodes nodes.json\n  dfs lb simulate --policy p2c --nodes - < nodes.json",
-		Args:    cli.Args(cobra.NoArgs),
+		Args:    cli.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.run(cmd.InOrStdin(), cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVar(&s.policy, "policy", "weighted", "the policy: "+strings.Join(placement.Names(), ", "))

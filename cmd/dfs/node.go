@@ -33,7 +33,7 @@ func (a *admin) nodeLsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls",
 		Short: "List the nodes as one of them sees them",
-		Args:  cli.Args(cobra.NoArgs),
+		Args:  cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, node fs.Admin) error {
 				s, err := node.Status(ctx)
@@ -89,7 +89,7 @@ func (a *admin) nodeRemoveCommand() *cobra.Command {
 func removeNode(ctx context.Context, c fs.Membership, id fs.NodeID, force bool, w io.Writer) error {
 	plan, err := c.Removal(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no node %q, see \"dfs node ls\": %w", id, err)
+		return fmt.Errorf("there is no node %q, see \"dfs node ls\"", id)
 	}
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func (a *admin) statusCommand() *cobra.Command {
 		Short: "Show the cluster on one screen: quorum, nodes, mounts, blobs",
 		Long: "Shows the cluster as one node sees it, that node's name in the first line. Without a majority the answer is\n" +
 			"what the node knows from before; the first line then says NO QUORUM.",
-		Args: cli.Args(cobra.NoArgs),
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, node fs.Admin) error {
 				s, err := node.Status(ctx)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -32,7 +33,7 @@ func (a *admin) txLsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls",
 		Short: "List undecided transactions and the last decided ones, newest first",
-		Args:  cli.Args(cobra.NoArgs),
+		Args:  cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 || limit > 1000 {
 				return fmt.Errorf("%w: --limit %d: want 1 to 1000", config.ErrUsage, limit)
@@ -67,8 +68,11 @@ func (a *admin) txShowCommand() *cobra.Command {
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, node fs.Admin) error {
 				tx, err := node.Transaction(ctx, id)
+				if errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("transaction %s is not known to this node, which remembers the latest only; see \"dfs tx ls\"", id)
+				}
 				if err != nil {
-					return fmt.Errorf("transaction %s: %w", id, err)
+					return err
 				}
 				if asJSON {
 					return writeJSON(cmd.OutOrStdout(), tx)

@@ -110,11 +110,7 @@ func (r *ready) report(err error) {
 	_ = f.Close()
 }
 
-// openLog opens the log file, whose directory is made if it is missing.
 func openLog(name string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return nil, fmt.Errorf("log file: %w", err)
-	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("log file: %w (choose another with --log-file)", err)

@@ -103,11 +103,17 @@ func (m *mounter) configure(cmd *cobra.Command, args []string) (err error) {
 
 // background starts the process that will serve the mount, and returns when the mount answers or has failed.
 func (m *mounter) background(ctx context.Context) error {
+	if err := checkMountPoint(m.Dir); err != nil { // before a log is made for it
+		return err
+	}
 	logFile := m.LogFile
 	if logFile == "" {
 		var err error
 		if logFile, err = defaultLogFile(m.Dir); err != nil {
 			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(logFile), 0o755); err != nil {
+			return fmt.Errorf("log file: %w (choose another with --log-file)", err)
 		}
 	}
 	// On top of the time for reaching the cluster: for what may hang elsewhere, such as a dead mount being replaced.

@@ -57,7 +57,7 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 		log.Info("unmounted")
 		return nil
 	case <-ctx.Done():
-		log.Info("unmounting on a signal")
+		log.Info("unmounting on a signal; files in use hold it up", "patience", busyMax)
 		return unmount(ctx, server)
 	}
 }

@@ -27,7 +27,7 @@ func command(env []string) *cobra.Command {
 		Long:    long,
 		Example: examples,
 		Version: version.String(),
-		Args:    cli.Args(cobra.NoArgs),
+		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := config.Load(cmd.Flags(), env); err != nil {
 				return err

@@ -60,7 +60,7 @@ func TestBadUsage_IsExplained(t *testing.T) {
 		{"unknown policy", nil, []string{"dfsnode", "--placement", "best"}, 2, []string{"best", "weighted"}},
 		{"rubbish size", nil, []string{"dfsnode", "--reserve", "much"}, 2, []string{"much", "512MiB"}},
 		{"even voters", nil, []string{"dfsnode", "--voters", "4"}, 2, []string{"--voters", "1, 3 or 5"}},
-		{"unknown variable", []string{"DFS_BOOTSTRAP_EXPCT=3"}, []string{"dfsnode"}, 2, []string{"DFS_BOOTSTRAP_EXPCT", "bootstrap-expect"}},
+		{"unknown variable", []string{"DFS_BOOTSTRAP_EXPCT=3"}, []string{"dfsnode"}, 2, []string{"DFS_BOOTSTRAP_EXPCT", "DFS_BOOTSTRAP_EXPECT"}},
 		{"rubbish in a variable", []string{"DFS_VOTERS=many"}, []string{"dfsnode"}, 2, []string{"DFS_VOTERS", "many"}},
 		{"unknown key", nil, []string{"dfsnode", "--config", file}, 2, []string{file, "votes", "voters"}},
 		{"no configuration file", nil, []string{"dfsnode", "--config", file + "x"}, 2, []string{file + "x"}},

@@ -37,8 +37,14 @@ func openDirectory(path, name string) (*directory, error) {
 	if name != "" && !validName.MatchString(name) {
 		return nil, fmt.Errorf("node name %q: want up to 63 letters, digits, dots, dashes or underscores: %w", name, fs.ErrInvalid)
 	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("data directory %s is a file: choose another with --dir: %w", path, fs.ErrNotDir)
+	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, dirError(path, err)
+	}
+	if err := ours(path); err != nil { // before anything is written there
+		return nil, err
 	}
 	lock, err := lockDirectory(path)
 	if err != nil {
@@ -89,18 +95,34 @@ func identify(path, name string) (fs.NodeID, error) {
 	return fs.NodeID(id), nil
 }
 
-// adopt makes an empty directory ours.
-func adopt(path, name string) (fs.NodeID, error) {
+// ours is an error for a directory that somebody else uses.
+func ours(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return "", dirError(path, err)
+		return dirError(path, err)
 	}
+	foreign := ""
 	for _, e := range entries {
-		if e.Name() != lockName && e.Name() != "lost+found" && !strings.HasPrefix(e.Name(), nodeName+".") {
-			return "", fmt.Errorf("data directory %s holds %s and was not made by dfsnode: choose an empty one with --dir: %w", path, e.Name(), fs.ErrExist)
+		switch name := e.Name(); {
+		case name == nodeName:
+			return nil
+		case name != lockName && name != "lost+found" && !strings.HasPrefix(name, nodeName+"."):
+			foreign = name
 		}
 	}
+	if foreign != "" {
+		return fmt.Errorf("data directory %s holds %s and was not made by dfsnode: choose an empty one with --dir: %w", path, foreign, fs.ErrExist)
+	}
+	return nil
+}
+
+// adopt makes an empty directory ours.
+func adopt(path, name string) (fs.NodeID, error) {
+	if err := ours(path); err != nil {
+		return "", err
+	}
 	if name == "" {
+		var err error
 		if name, err = chooseName(); err != nil {
 			return "", err
 		}

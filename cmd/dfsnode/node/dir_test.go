@@ -83,6 +83,9 @@ func TestUnfitDirectory_IsRefusedAndLeftAlone(t *testing.T) {
 			if got, err := os.ReadFile(filepath.Join(path, c.file)); err != nil || string(got) != c.text {
 				t.Errorf("the file was changed: %q, %v", got, err)
 			}
+			if _, err := os.Stat(filepath.Join(path, lockName)); name == "foreign" && err == nil {
+				t.Error("a foreign directory was written to")
+			}
 		})
 	}
 }

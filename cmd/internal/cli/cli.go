@@ -36,16 +36,24 @@ func Main(cmd *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	cmd.SilenceErrors = true
 	cmd.SilenceUsage = true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %v", config.ErrUsage, err) })
-	err := cmd.ExecuteContext(ctx)
+	ran, err := cmd.ExecuteContextC(ctx)
 	if err == nil {
 		return ExitOK
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", cmd.Name(), err)
 	if errors.Is(err, config.ErrUsage) {
-		fmt.Fprintf(stderr, "Try '%s --help'.\n", cmd.Name())
+		fmt.Fprintf(stderr, "Try '%s --help'.\n", ran.CommandPath())
 		return ExitUsage
 	}
 	return ExitFailed
+}
+
+// NoArgs is for commands without subcommands; cobra's own calls an argument an unknown command.
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: %q: %s takes no arguments", config.ErrUsage, args[0], cmd.CommandPath())
+	}
+	return nil
 }
 
 // NoArgs and the like of cobra do not say ErrUsage; Args wraps them so that they do.

@@ -87,11 +87,19 @@ func environment(env, known []string) (map[string]string, error) {
 		}
 		option := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, envPrefix), "_", "-"))
 		if !slices.Contains(known, option) {
-			return nil, fmt.Errorf("%w: unknown environment variable %s%s", ErrUsage, name, suggest(option, known))
+			return nil, fmt.Errorf("%w: unknown environment variable %s%s", ErrUsage, name, suggest(name, envNames(known)))
 		}
 		vars[option] = value
 	}
 	return vars, nil
+}
+
+func envNames(options []string) []string {
+	all := make([]string, 0, len(options))
+	for _, option := range options {
+		all = append(all, EnvName(option))
+	}
+	return all
 }
 
 // names lists the options of all commands.
@@ -118,7 +126,7 @@ func flagNames(flags *pflag.FlagSet) []string {
 
 // suggest names the known option that a misspelt one is closest to, if any is close.
 func suggest(name string, known []string) string {
-	best, least := "", 4
+	best, least := "", min(4, (len(name)+1)/2)
 	for _, k := range known {
 		if d := distance(name, k); d < least {
 			best, least = k, d

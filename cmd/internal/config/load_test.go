@@ -74,7 +74,7 @@ func TestWhatNobodyKnows_IsAnErrorThatNamesIt(t *testing.T) {
 		file string
 		says []string
 	}{
-		"variable":           {[]string{"DFS_ZONES=x"}, "", []string{"DFS_ZONES", `"zone"`}},
+		"variable":           {[]string{"DFS_ZONES=x"}, "", []string{"DFS_ZONES", `"DFS_ZONE"`}},
 		"key":                {nil, "zones: x\n", []string{`"zones"`, `"zone"`}},
 		"another's key":      {nil, "flush-age: 1s\n", []string{`"flush-age"`}},
 		"config in the file": {nil, "config: x\n", []string{`"config"`}},
@@ -108,6 +108,9 @@ func TestAnotherCommandsVariable_IsIgnored(t *testing.T) {
 func TestSuggestion_IsMadeOnlyForWhatIsClose(t *testing.T) {
 	if got := suggest("votres", []string{"voters", "zone"}); !strings.Contains(got, "voters") {
 		t.Errorf("got %q", got)
+	}
+	if got := suggest("x", []string{"dir", "zone"}); got != "" {
+		t.Error(got)
 	}
 	if got := suggest("something", []string{"voters", "zone"}); got != "" {
 		t.Errorf("got %q", got)
