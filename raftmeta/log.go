@@ -32,6 +32,7 @@ type logStore struct {
 	failOnce sync.Once
 	failed   atomic.Bool
 
+	first   func() error // called once, when something has been written and nothing acknowledged yet; nil: nothing is done
 	faults  fs.Faults
 	opened  time.Time
 	storing atomic.Int64 // when the writing of entries at hand began, nanoseconds since opened; 0 for none
@@ -279,6 +280,9 @@ func (l *logStore) write(since *atomic.Int64, fn func() error) error {
 	err := l.faults.At("log.write")
 	if err == nil {
 		err = fn()
+	}
+	if err == nil && l.first != nil {
+		err = l.first()
 	}
 	since.Store(0)
 	if err != nil && !errors.Is(err, wal.ErrClosed) {

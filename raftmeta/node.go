@@ -83,8 +83,9 @@ func (n *Node) advise(err error) error {
 	if err == nil || !errors.Is(err, fs.ErrCorrupt) {
 		return err
 	}
-	return fmt.Errorf("node %s must not serve from %s: %w; if the rest of the cluster is well, remove that directory "+
-		"and start this node again: it rejoins as a new one", n.cfg.ID, n.cfg.Dir, err)
+	return fmt.Errorf("node %s must not serve from %s: %w; if the rest of the cluster is well, run \"dfs node remove %s\" there, "+
+		"delete this node's data directory, and start it under another name; under the same one it could undo what was acknowledged",
+		n.cfg.ID, n.cfg.Dir, err, n.cfg.ID)
 }
 
 // openDir opens what lies on disk, log first: the state is checked against it.
@@ -147,6 +148,9 @@ func (n *Node) closeDir() error {
 func (n *Node) start(opened time.Time) error {
 	plan, err := n.planRecovery()
 	if err != nil {
+		return err
+	}
+	if err := n.prepareLog(plan); err != nil {
 		return err
 	}
 	if plan.hasState && !n.cfg.NoLease {

@@ -2,6 +2,7 @@ package raftmeta
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/hashicorp/raft"
 
@@ -12,6 +13,10 @@ import (
 type recovery struct {
 	hasState bool // it has been part of a cluster
 	restore  bool // the state must be restored from the newest snapshot before the log is replayed
+
+	// The whole log, if it ends before the newest snapshot does: this node was killed between receiving that one and
+	// cutting the log. New entries would not join on to it. 0 for none.
+	staleFirst, staleLast uint64
 }
 
 // planRecovery checks log, snapshot and state against each other: together they must give every entry up to what the
@@ -45,10 +50,27 @@ func (n *Node) planRecovery() (recovery, error) {
 		return recovery{}, fmt.Errorf("the log begins at entry %d, but the newest snapshot ends at %d: %w", first, snap, fs.ErrCorrupt)
 	}
 	plan := recovery{hasState: hasState, restore: snap > 0 && applied < snap}
-	if plan.restore {
+	if 0 < last && last < snap {
+		plan.staleFirst, plan.staleLast = first, last
+	}
+	if plan.restore || plan.staleLast > 0 {
 		return plan, n.checkSnapshot(list[0].ID)
 	}
-	return plan, nil
+	return plan, checkMemory(n.cfg.Dir, hasState)
+}
+
+// prepareLog makes the log fit to be gone on with.
+func (n *Node) prepareLog(plan recovery) error {
+	if plan.staleLast > 0 {
+		if err := n.store.DeleteRange(plan.staleFirst, plan.staleLast); err != nil {
+			return err
+		}
+	}
+	if plan.hasState {
+		return remember(n.cfg.Dir, n.cfg.ID)
+	}
+	n.store.first = sync.OnceValue(func() error { return remember(n.cfg.Dir, n.cfg.ID) })
+	return nil
 }
 
 // checkSnapshot opens the snapshot that Raft is about to restore: if it is bad Raft would go on with an older one, from

@@ -181,12 +181,53 @@ func TestKilledInTheMiddleOfRestore_FinishesAtTheNextStart(t *testing.T) {
 			if err := os.CopyFS(filepath.Join(c.dir, string(victim)), os.DirFS(filepath.Join(dir, string(victim)))); err != nil {
 				t.Fatal(err)
 			}
+			for i := range 5 {
+				c.must(c.leader(), s.tx(s.create(fmt.Sprint("g", i))))
+			}
+			old := c.leader().cfg.ID
+			c.stop(old)
+			c.start(old) // whoever leads now begins at the end of its log
+			c.leader()
 			n = c.start(victim)
 			if _, err := os.Stat(filepath.Join(n.cfg.Dir, "state", "CURRENT")); err != nil {
 				t.Error(err)
 			}
 			c.converge()
+			if err := n.ctx.Err(); err != nil {
+				t.Error("the node has stopped")
+			}
 		})
+	}
+}
+
+// A node whose metadata was deleted must not vote under its name: it has forgotten what it acknowledged.
+func TestNodeThatHasLostItsLog_DoesNotComeBackUnderItsName(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	s := c.session()
+	leader := c.leader()
+	var others []*Node
+	for _, id := range c.ids() {
+		if id != leader.cfg.ID {
+			others = append(others, c.node(id))
+		}
+	}
+	behind, loses := others[0].cfg.ID, others[1].cfg
+	c.converge()
+	c.setCut(behind, true)
+	c.must(leader, s.tx(s.create("precious"))) // acknowledged: the leader has it, and loses
+	c.stop(loses.ID)
+	if err := os.RemoveAll(loses.Dir); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(leader.cfg.ID)
+	c.setCut(behind, false)
+	_, err := c.open(loses.ID)
+	if !errors.Is(err, fs.ErrCorrupt) || !strings.Contains(err.Error(), "dfs node remove "+string(loses.ID)) {
+		t.Fatalf("it comes back: %v", err)
+	}
+	c.start(leader.cfg.ID)
+	if _, err := c.leader().Lookup(c.ctx(), fs.RootIno, "precious"); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -207,7 +248,7 @@ func TestDamagedLog_IsRefusedWithAdvice(t *testing.T) {
 	if !errors.Is(err, fs.ErrCorrupt) {
 		t.Fatalf("opened a damaged log: %v", err)
 	}
-	for _, want := range []string{filepath.Join(c.dir, "n1"), "remove that directory", "rejoins"} {
+	for _, want := range []string{filepath.Join(c.dir, "n1"), "dfs node remove n1", "another name"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
 		}
@@ -254,7 +295,7 @@ func TestLogThatGoesBadWhileRunning_StopsTheNode(t *testing.T) {
 	c.must(c.leader(), s.tx(s.create("b")))
 	select {
 	case err := <-f.Failed():
-		if !errors.Is(err, bad) || !strings.Contains(err.Error(), "remove that directory") {
+		if !errors.Is(err, bad) || !strings.Contains(err.Error(), "dfs node remove") {
 			t.Errorf("stopped with %v", err)
 		}
 	case <-time.After(10 * time.Second):
