@@ -16,8 +16,12 @@ import (
 // one above are written and dropped again: the memtable goes to the tree's level 0, and level 0, which now spans all
 // keys, is merged with everything below it.
 //
-// It runs in the writer, between batches: Badger refuses writes meanwhile.
+// It runs in the writer, between batches: Badger refuses writes meanwhile. What a compaction could not read it drops, so
+// the tables are verified before, and the index is counted after.
 func (s *Store) flush() error {
+	if err := s.verify(); err != nil {
+		return err
+	}
 	err := s.db.Update(func(txn *badger.Txn) error {
 		if err := txn.Set([]byte{lowPrefix}, nil); err != nil {
 			return err
@@ -35,6 +39,9 @@ func (s *Store) flush() error {
 	}
 	if err != nil {
 		s.failure.set(err)
+		return err
+	}
+	if err := s.verifyCount(); err != nil {
 		return err
 	}
 	return s.syncDiscards()

@@ -52,6 +52,9 @@ func (s *Store) getIn(txn *badger.Txn, info *fs.BlobInfo, off, n uint32) (r *blo
 	if _, ok, err := index(txn, info.ID); err != nil {
 		return nil, err
 	} else if !ok {
+		if err := s.failure.get(); err != nil {
+			return nil, err // perhaps it is the index that has failed
+		}
 		return nil, fs.ErrNotExist
 	}
 	item, err := txn.Get(keyOf(valuePrefix, info.ID))

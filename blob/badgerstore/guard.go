@@ -17,8 +17,12 @@ import (
 // Badger rewrites a value-log file record by record, takes a damaged one for the end, and deletes the file: one flipped
 // bit costs every blob behind it. So the file whose turn is next is read before Badger gets it, and if it is damaged,
 // the blobs in it are written anew first. Then nothing in it is needed any more, but for what is damaged itself, which
-// stays in the index and is answered with ErrCorrupt until it is staged again.
+// stays in the index and is answered with ErrCorrupt until it is staged again. It also drops every value that it does not
+// find in the tree: the tables are verified first.
 func (s *Store) guard(ctx context.Context) error {
+	if err := s.verify(); err != nil {
+		return err
+	}
 	path, err := s.nextToCollect()
 	if err != nil || path == "" {
 		return err

@@ -10,7 +10,8 @@ import (
 	"dfs/fs"
 )
 
-// List implements blob.Store. It reads the index only.
+// List implements blob.Store. It reads the index only. The last page of a listing is an error if the index is damaged:
+// then entries may be missing from any of the pages.
 func (s *Store) List(ctx context.Context, after fs.BlobID, limit int) ([]blob.Entry, error) {
 	if err := blob.CheckLimit(limit); err != nil {
 		return nil, err
@@ -25,6 +26,9 @@ func (s *Store) List(ctx context.Context, after fs.BlobID, limit int) ([]blob.En
 		list = append(list, r.entry(id))
 		return len(list) < limit
 	})
+	if err == nil && len(list) < limit { // the end, or a damaged block
+		err = s.verify()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"dfs/blob"
 	"dfs/fs"
+	"dfs/fs/tables"
 )
 
 // inFlightBytes bounds the values that wait for the writer, and with them the memory they take.
@@ -73,9 +75,13 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.db, err = badger.Open(s.options()); err != nil {
+	err = tables.Check(s.space.dir)
+	if err == nil {
+		s.db, err = badger.Open(s.options())
+	}
+	if err != nil {
 		s.end()
-		return nil, fmt.Errorf("open the blobs in %s: %w", cfg.Dir, openError(err))
+		return nil, fmt.Errorf("open the blobs: %w", s.openError(err))
 	}
 	if err := s.start(ctx); err != nil {
 		s.end()
@@ -85,11 +91,12 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 }
 
 // openError says what to make of an error of Badger's at its start: it concerns the system, or the files.
-func openError(err error) error {
+func (s *Store) openError(err error) error {
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return asOurs(err)
 	}
-	return fmt.Errorf("%w; if the disk has damaged them, empty the directory and let the node rejoin as new: %w", err, fs.ErrCorrupt)
+	return fmt.Errorf("the disk has damaged them (%w); if the other nodes are well, remove the directory %s and start this node "+
+		"again: its blobs are copied back from the others: %w", err, s.cfg.Dir, fs.ErrCorrupt)
 }
 
 func newStore(cfg Config, lock *os.File) (*Store, error) {
@@ -126,22 +133,23 @@ func newStore(cfg Config, lock *os.File) (*Store, error) {
 }
 
 // options: small and few memtables, no caches (the tree is small and mapped), no compression (blobs may not compress),
-// no conflict detection (there is one writer), every table and block checked against its checksum.
+// no conflict detection (there is one writer), every block checked against its checksum when it is read; no compactors,
+// and so no stalls that wait for them: the writer compacts (see compact).
 func (s *Store) options() badger.Options {
 	return badger.DefaultOptions(s.space.dir).
 		WithLogger(&watcher{log: s.cfg.Logger, fail: s.failure.set, leak: s.leak}).
 		WithSyncWrites(true).
 		WithMemTableSize(memTableBytes).WithNumMemtables(2).
 		WithValueThreshold(valueThreshold).WithValueLogFileSize(s.cfg.ValueLogFileBytes).
-		WithNumCompactors(2).WithNumLevelZeroTables(4).WithNumLevelZeroTablesStall(12).
+		WithNumCompactors(0).WithNumLevelZeroTables(4).WithNumLevelZeroTablesStall(math.MaxInt).
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).
-		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithChecksumVerificationMode(options.OnBlockRead).
 		WithDetectConflicts(false).WithMetricsEnabled(false)
 }
 
 func (s *Store) start(ctx context.Context) error {
 	if err := s.failure.get(); err != nil {
-		return fmt.Errorf("the blobs in %s are damaged; empty the directory and rejoin as new: %w: %w", s.cfg.Dir, err, fs.ErrCorrupt)
+		return fmt.Errorf("open the blobs: %w", s.openError(err))
 	}
 	if err := s.count(ctx); err != nil {
 		return fmt.Errorf("count the blobs in %s: %w", s.cfg.Dir, err)

@@ -12,9 +12,13 @@ import (
 
 // sweep deletes values without an index record. Badger makes them: rewriting a value-log file it may write a value
 // back whose deletion it has seen and is about to forget, and the value rises from the dead. Nobody can reach it, since
-// Get asks the index first, but it takes space.
+// Get asks the index first, but it takes space. The blobs of a damaged table look the same: nothing is deleted unless
+// the index is found whole after the strays were looked for.
 func (s *Store) sweep(ctx context.Context) error {
 	stray, err := s.strays(ctx)
+	if err == nil && len(stray) > 0 {
+		err = s.submit(ctx, &job{alone: s.whole})
+	}
 	if err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}

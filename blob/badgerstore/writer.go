@@ -100,6 +100,12 @@ func (s *Store) write() {
 		var jobs []*job
 		jobs, next = s.gather(first)
 		s.runBatch(jobs)
+		if s.failure.get() != nil {
+			continue
+		}
+		if err := s.compact(); err != nil {
+			s.cfg.Logger.Error("compaction of the index", "err", err) // the store has failed; whoever calls next is told
+		}
 	}
 }
 
