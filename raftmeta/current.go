@@ -27,6 +27,8 @@ const (
 	phaseOpen   phase = "open"   // in use; trusted if the kernel has not been booted since
 	phaseClosed phase = "closed" // closed in order, synced
 	phaseTorn   phase = "torn"   // in the middle of one large entry; never trusted
+
+	phaseDamaged phase = "damaged" // what was read did not match its checksum, or Badger has failed; never trusted
 )
 
 const (

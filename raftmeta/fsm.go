@@ -203,20 +203,28 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 		snap.close()
 		return nil, fmt.Errorf("entry %d is applied, but only %d replayed yet: %w", snap.index, f.handed, fs.ErrBusy)
 	}
-	return &fsmSnapshot{snap, f.faults}, nil
+	return &fsmSnapshot{f.db, snap, f.faults}, nil
 }
 
 type fsmSnapshot struct {
+	db     *stateDB
 	snap   *snapshot
 	faults fs.Faults
 }
 
-// Persist implements raft.FSMSnapshot.
+// Persist implements raft.FSMSnapshot. After an error Raft throws the snapshot away: damage in this node's state does not
+// spread to others, nor over its own restart.
 func (s *fsmSnapshot) Persist(sink raft.SnapshotSink) error {
 	if err := s.faults.At("snapshot.persist"); err != nil {
 		return err
 	}
-	if err := writeDump(sink, s.snap.reader, s.snap.position); err != nil {
+	reader, seen := s.snap.reader, tally{}
+	reader.seen = &seen
+	err := writeDump(sink, reader, s.snap.position)
+	if err == nil {
+		err = s.db.verifyDump(s.snap, seen)
+	}
+	if err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
 	return nil // Raft closes the sink, which syncs it

@@ -95,6 +95,9 @@ func TestFSM_OnBadgerEqualsOnMemory(t *testing.T) {
 	if d, err := state.Digest(snap.reader); d != wantDigest || err != nil {
 		t.Errorf("the digests differ (%v)", err)
 	}
+	if seen := tallyOf(t, snap); seen != snap.tally {
+		t.Errorf("the state has the tally %v and not %v", seen, snap.tally)
+	}
 	if at, _ := f.progress.now(); at != index {
 		t.Errorf("applied up to %d of %d", at, index)
 	}

@@ -106,7 +106,7 @@ func (n *Node) openDir() (err error) {
 		return fmt.Errorf("open the snapshots: %w", err)
 	}
 	fresh := false
-	if n.db, fresh, err = openStateDB(filepath.Join(n.cfg.Dir, "state"), &n.cfg); err != nil {
+	if n.db, fresh, err = openStateDB(filepath.Join(n.cfg.Dir, "state"), &n.cfg, n.fail); err != nil {
 		return err
 	}
 	if fresh {

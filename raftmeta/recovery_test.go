@@ -105,13 +105,13 @@ func markState(t *testing.T, dir string) {
 	if err != nil || cur == nil {
 		t.Fatalf("%+v %v", cur, err)
 	}
-	s, _, err := openStateDB(dir, dbConfig(cur.Boot))
+	s, _, err := openStateDB(dir, dbConfig(cur.Boot), func(error) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := state.NewOverlay(state.NewMemory())
 	at := s.live.applied
-	if err := errors.Join(o.Set([]byte("zzz"), []byte{1}), s.write(o, at), s.close(), cur.write(dir)); err != nil {
+	if err := errors.Join(o.Set([]byte("zzz"), []byte{1}), s.write(o, at.position), s.close(), cur.write(dir)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -35,17 +35,22 @@ func (d *database) fill(from io.Reader, faults fs.Faults) (at position, err erro
 		at = p
 		batch = d.db.NewWriteBatchAt(max(p.index, 1))
 	}
+	var t tally
 	err = readDump(from, begin, func(key, value []byte) error {
 		if err := faults.At("restore.pair"); err != nil {
 			return err
 		}
-		return batch.Set(stateKey(key), value)
+		k := stateKey(key)
+		sealed := sealValue(k, value)
+		t.add(sealOf(sealed))
+		return batch.Set(k, sealed)
 	})
 	if batch == nil {
 		return position{}, err
 	}
 	if err == nil {
-		err = batch.Set([]byte(keyApplied), at.encode())
+		reached := standing{at, t}
+		err = batch.Set([]byte(keyApplied), sealValue([]byte(keyApplied), reached.encode()))
 	}
 	if err != nil {
 		batch.Cancel()

@@ -32,12 +32,12 @@ func TestScan_SeesTheNewestVersionOfLiveKeysOnly(t *testing.T) {
 	})
 	at := func(ts uint64, fn func(w *batchWriter) error) {
 		t.Helper()
-		w := newBatchWriter(db, ts, func() error { return nil })
+		w := newBatchWriter(db, standing{}, position{index: ts}, func() error { return nil })
 		defer w.discard()
 		if err := fn(w); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.commit(position{index: ts}); err != nil {
+		if err := w.commit(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -66,7 +66,7 @@ func TestScan_SeesTheNewestVersionOfLiveKeysOnly(t *testing.T) {
 		{6, "bb", "c", "[]"},
 	} {
 		txn := db.NewTransactionAt(c.ts, false)
-		if got := fmt.Sprint(scanned(t, txnReader{txn}, c.from, c.to)); got != c.want {
+		if got := fmt.Sprint(scanned(t, txnReader{txn: txn}, c.from, c.to)); got != c.want {
 			t.Errorf("at %d, [%s, %s): got %s, want %s", c.ts, c.from, c.to, got, c.want)
 		}
 		txn.Discard()
@@ -81,7 +81,7 @@ func BenchmarkScan_BeforeTombstones(b *testing.B) {
 	}
 	defer db.Close()
 	for _, del := range []bool{false, true} {
-		w := newBatchWriter(db, 1, func() error { return nil })
+		w := newBatchWriter(db, standing{}, position{index: 1}, func() error { return nil })
 		for i := range 20000 {
 			key := fmt.Appendf(nil, "r%08d", i)
 			if del {
@@ -93,14 +93,14 @@ func BenchmarkScan_BeforeTombstones(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if err := w.commit(position{index: 1}); err != nil {
+		if err := w.commit(); err != nil {
 			b.Fatal(err)
 		}
 	}
 	txn := db.NewTransactionAt(2, false)
 	defer txn.Discard()
 	for b.Loop() {
-		if err := (txnReader{txn}).Scan([]byte("o"), []byte("p"), func(_, _ []byte) bool { return true }); err != nil {
+		if err := (txnReader{txn: txn}).Scan([]byte("o"), []byte("p"), func(_, _ []byte) bool { return true }); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -53,21 +53,28 @@ func unsealLog(index uint64, l *raft.Log) error {
 	return nil
 }
 
-// sealValue is what the stable store keeps for a key: the value and a checksum of both.
+// sealValue is what the stable store and the state keep for a key: the value and a checksum of both.
 func sealValue(key, value []byte) []byte {
-	return binary.BigEndian.AppendUint32(append([]byte(nil), value...), valueSum(key, value))
+	sealed := append(make([]byte, 0, len(value)+sealSize), value...)
+	return binary.BigEndian.AppendUint32(sealed, valueSum(key, value))
 }
 
+// unsealValue checks what was read for key and returns the value in it, a slice of it.
 func unsealValue(key, sealed []byte) ([]byte, error) {
 	n := len(sealed) - sealSize
 	if n < 0 || valueSum(key, sealed[:n]) != binary.BigEndian.Uint32(sealed[n:]) {
-		return nil, fmt.Errorf("stable value %q: %w", key, fs.ErrCorrupt)
+		return nil, fmt.Errorf("value of %q: %w", key, fs.ErrCorrupt)
 	}
 	return sealed[:n:n], nil
 }
 
+// sealOf is the checksum in what sealValue has made.
+func sealOf(sealed []byte) uint32 { return binary.BigEndian.Uint32(sealed[len(sealed)-sealSize:]) }
+
 func valueSum(key, value []byte) uint32 {
-	sum := crc32.Update(0, castagnoli(), binary.BigEndian.AppendUint32(nil, uint32(len(key))))
+	var n [4]byte
+	binary.BigEndian.PutUint32(n[:], uint32(len(key)))
+	sum := crc32.Update(0, castagnoli(), n[:])
 	sum = crc32.Update(sum, castagnoli(), key)
 	return crc32.Update(sum, castagnoli(), value)
 }

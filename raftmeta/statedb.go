@@ -10,11 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	badger "github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 
 	"dfs/fs"
+	"dfs/fs/tables"
 	"dfs/raftmeta/state"
 )
 
@@ -30,6 +32,10 @@ type stateDB struct {
 	boot      string
 	tableSize int64
 	logger    *slog.Logger
+	fail      func(error) // stops the node; see distrust
+
+	naming sync.Mutex // held while CURRENT is written; taken before mu, if both are
+	named  string     // the database in CURRENT; guarded by naming
 
 	retiring sync.WaitGroup // replaced databases that still have readers
 
@@ -37,19 +43,23 @@ type stateDB struct {
 	live *database
 }
 
-// database is one Badger database. The fields below it are guarded by stateDB.mu.
+// database is one Badger database. The fields from applied on are guarded by stateDB.mu.
 type database struct {
 	db      *badger.DB
 	name    string
-	applied position       // of its last commit; the index is its newest readable timestamp
+	opened  atomic.Bool // its owner has been told whether it is damaged; see distrust
+	damaged atomic.Bool
+
+	applied standing       // of its last commit; the index is its newest readable timestamp
 	open    map[uint64]int // snapshots being read, by timestamp
 	users   int            // of them, and one for being live
 	retired chan struct{}  // closed when users is 0
 }
 
-// openStateDB opens the state in dir. fresh says that it begins empty because there was none, or none to be trusted.
-func openStateDB(dir string, c *Config) (s *stateDB, fresh bool, err error) {
-	s = &stateDB{dir: dir, boot: c.bootID, tableSize: c.stateTableSize, logger: c.Logger}
+// openStateDB opens the state in dir. fresh says that it begins empty because there was none, or none to be trusted. fail is
+// called when the state turns out to be damaged later.
+func openStateDB(dir string, c *Config, fail func(error)) (s *stateDB, fresh bool, err error) {
+	s = &stateDB{dir: dir, boot: c.bootID, tableSize: c.stateTableSize, logger: c.Logger, fail: fail}
 	if s.boot == "" {
 		s.boot = bootID()
 	}
@@ -62,10 +72,11 @@ func openStateDB(dir string, c *Config) (s *stateDB, fresh bool, err error) {
 	}
 	if cur != nil && cur.trusted(s.boot) {
 		if s.live, err = s.openDB(cur.Name); err != nil {
-			s.logger.Warn("the state cannot be opened and will be rebuilt from the log", "err", err)
+			s.logger.Warn("the state is damaged and will be rebuilt from the log", "err", err)
 		}
 	} else if cur != nil {
-		s.logger.Info("the machine went down with the state in use: rebuilding it from the log", "phase", cur.Phase)
+		s.logger.Info("the state cannot be trusted (the machine went down with it in use, or it is damaged): rebuilding it from the log",
+			"phase", cur.Phase)
 	}
 	if s.live == nil {
 		if s.live, err = s.createDB(); err != nil {
@@ -79,10 +90,12 @@ func openStateDB(dir string, c *Config) (s *stateDB, fresh bool, err error) {
 	return s, fresh, s.removeOthers(s.live.name)
 }
 
-// badgerOptions: values stay in the tree, nothing is synced (the log is the truth), caches are small.
-func (s *stateDB) badgerOptions(dir string) badger.Options {
-	o := badger.DefaultOptions(dir)
-	o.Logger = badgerLogger{s.logger}
+// badgerOptions: values stay in the tree, nothing is synced (the log is the truth), caches are small, blocks are checked
+// when they are read. An error that Badger logs is the only sign of some of its failures: the state is not trusted then.
+func (s *stateDB) badgerOptions(d *database) badger.Options {
+	o := badger.DefaultOptions(filepath.Join(s.dir, d.name))
+	o.Logger = badgerLogger{s.logger, func(text string) { s.distrust(d, errors.New(text)) }}
+	o.ChecksumVerificationMode = options.OnBlockRead
 	o.MemTableSize = s.tableSize
 	o.BaseTableSize = min(o.BaseTableSize, s.tableSize)
 	o.NumMemtables = 2
@@ -98,33 +111,35 @@ func (s *stateDB) badgerOptions(dir string) badger.Options {
 	return o
 }
 
+// openDB opens a database, or makes an empty one. Every table of it is verified first: Badger begins without those that it
+// cannot read.
 func (s *stateDB) openDB(name string) (*database, error) {
-	db, err := badger.OpenManaged(s.badgerOptions(filepath.Join(s.dir, name)))
-	if err != nil {
+	d := &database{name: name, open: map[uint64]int{}, users: 1, retired: make(chan struct{})}
+	if err := tables.Check(filepath.Join(s.dir, name)); err != nil {
 		return nil, fmt.Errorf("open the state %s: %w", name, err)
 	}
-	d := &database{db: db, name: name, open: map[uint64]int{}, users: 1, retired: make(chan struct{})}
-	if d.applied, err = readApplied(db); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the state %s: %w", name, err), db.Close())
+	var err error
+	if d.db, err = badger.OpenManaged(s.badgerOptions(d)); err != nil {
+		return nil, fmt.Errorf("open the state %s: %w", name, err)
+	}
+	d.applied, err = readApplied(d.db)
+	if d.opened.Store(true); err == nil && d.damaged.Load() {
+		err = fs.ErrCorrupt // Badger has said why
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the state %s: %w", name, err), d.db.Close())
 	}
 	return d, nil
 }
 
-func readApplied(db *badger.DB) (position, error) {
+func readApplied(db *badger.DB) (standing, error) {
 	txn := db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()
-	item, err := txn.Get([]byte(keyApplied))
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return position{}, nil
+	b, err := getSealed(txn, []byte(keyApplied))
+	if err != nil || b == nil {
+		return standing{}, err
 	}
-	if err != nil {
-		return position{}, err
-	}
-	b, err := item.ValueCopy(nil)
-	if err != nil {
-		return position{}, err
-	}
-	return parsePosition(b)
+	return parseStanding(b)
 }
 
 // createDB makes an empty database under a name that was not used before.
@@ -172,15 +187,12 @@ func (s *stateDB) removeOthers(keep string) error {
 	return nil
 }
 
-func (s *stateDB) name(d *database, p phase) error {
-	return (&current{Name: d.name, Boot: s.boot, Phase: p}).write(s.dir)
-}
-
 // snapshot is the state at one moment.
 type snapshot struct {
 	state.View
 	reader txnReader
-	position
+	db     *database
+	standing
 	close func()
 }
 
@@ -191,19 +203,19 @@ func (s *stateDB) read() (*snapshot, error) {
 		return nil, err
 	}
 	txn := d.db.NewTransactionAt(at.index, false)
-	r := txnReader{txn}
-	return &snapshot{View: state.NewView(r), reader: r, position: at, close: func() {
+	r := txnReader{txn: txn, bad: func(err error) { s.distrust(d, err) }}
+	return &snapshot{View: state.NewView(r), reader: r, db: d, standing: at, close: func() {
 		txn.Discard()
 		s.release(d, at.index)
 	}}, nil
 }
 
-func (s *stateDB) acquire() (*database, position, error) {
+func (s *stateDB) acquire() (*database, standing, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.live
 	if d == nil {
-		return nil, position{}, fmt.Errorf("the state is closed: %w", fs.ErrClosed)
+		return nil, standing{}, fmt.Errorf("the state is closed: %w", fs.ErrClosed)
 	}
 	d.users++
 	d.open[d.applied.index]++
@@ -247,9 +259,12 @@ func (s *stateDB) write(o *state.Overlay, at position) error {
 	w := s.batch(d, at)
 	defer w.discard()
 	if err := o.Flush(w); err != nil {
+		if errors.Is(err, fs.ErrCorrupt) {
+			s.distrust(d, err)
+		}
 		return fmt.Errorf("write the state: %w", err)
 	}
-	if err := w.commit(at); err != nil {
+	if err := w.commit(); err != nil {
 		return fmt.Errorf("commit the state at index %d: %w", at.index, err)
 	}
 	if w.torn {
@@ -257,17 +272,18 @@ func (s *stateDB) write(o *state.Overlay, at position) error {
 			return err
 		}
 	}
-	s.published(d, at)
+	s.published(d, w.to)
 	return nil
 }
 
-// batch begins a write at a position. Before it is split into several transactions the database is marked as torn.
+// batch begins a write at a position. Before it is split into several transactions the database is marked as torn. Only the
+// goroutine that writes changes d.applied, so that it may read it without the lock.
 func (s *stateDB) batch(d *database, at position) *batchWriter {
-	return newBatchWriter(d.db, at.index, func() error { return s.name(d, phaseTorn) })
+	return newBatchWriter(d.db, d.applied, at, func() error { return s.name(d, phaseTorn) })
 }
 
 // published makes a position readable and lets go of the versions that nobody can read any more.
-func (s *stateDB) published(d *database, at position) {
+func (s *stateDB) published(d *database, at standing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d.applied = at
@@ -328,13 +344,18 @@ func (s *stateDB) close() error {
 	return s.name(d, phaseClosed)
 }
 
-// collect frees value log files; see badger.DB.RunValueLogGC. Hardly any value is large enough to go there.
+// collect frees value log files; see badger.DB.RunValueLogGC. Hardly any value is large enough to go there. A value that is
+// not found in the tree is garbage to Badger, so the tables are verified before: also for their own sake, since what a
+// damaged block hides is missed by nobody.
 func (s *stateDB) collect() error {
 	d, at, err := s.acquire()
 	if err != nil {
 		return nil // closed: nothing to collect
 	}
 	defer s.release(d, at.index)
+	if err := s.verify(d); err != nil {
+		return err
+	}
 	err = d.db.RunValueLogGC(0.5)
 	if errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
 		return nil

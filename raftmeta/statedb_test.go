@@ -20,7 +20,7 @@ func dbConfig(boot string) *Config {
 
 func openTestDB(t *testing.T, dir, boot string) (*stateDB, bool) {
 	t.Helper()
-	s, fresh, err := openStateDB(dir, dbConfig(boot))
+	s, fresh, err := openStateDB(dir, dbConfig(boot), func(error) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,13 +150,13 @@ func TestStateDB_LargeChangeIsAllOrNothing(t *testing.T) {
 		t.Error("a reader sees a part of the change")
 	}
 	torn = crash(t, s)
-	if err := w.commit(position{2, 1}); err != nil {
+	if err := w.commit(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.name(s.live, phaseOpen); err != nil {
 		t.Fatal(err)
 	}
-	s.published(s.live, position{2, 1})
+	s.published(s.live, w.to)
 	if get(t, s, "k0000000") != "new" || get(t, s, fmt.Sprintf("k%07d", keys-1)) != "new" {
 		t.Error("the change is not there")
 	}
