@@ -178,7 +178,7 @@ func startMachine(t *testing.T, id string, expect int, founded *atomic.Int32, go
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(ServerOptions()...)
+	server := grpc.NewServer(ServerOptions(nil)...)
 	RegisterService(server, ServiceConfig{Node: cfg.Node, Version: "v1", Cluster: ring.Cluster, Promise: boot.Promise})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(tr.GRPCListener()) }()
@@ -237,7 +237,7 @@ func TestBootstrap_OverRealGossipAndRPCFormsOneCluster(t *testing.T) {
 
 func TestSayHello_TellsWhoIsThereAndRefusesAnotherCluster(t *testing.T) {
 	tr := listen(t, Config{})
-	server := grpc.NewServer(ServerOptions()...)
+	server := grpc.NewServer(ServerOptions(nil)...)
 	RegisterService(server, ServiceConfig{Node: "a", Version: "v7", Cluster: func() string { return "one" }})
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(tr.GRPCListener()) }()

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"dfs/cluster/pki"
 	"dfs/fs"
 )
 
@@ -21,14 +22,17 @@ const connectTimeout = 2 * time.Second
 type DialerConfig struct {
 	// Insecure allows plaintext beyond loopback.
 	Insecure bool
-	Faults   fs.Faults    // step "dial:HOST:PORT": an error keeps this process from connecting there
-	Log      *slog.Logger // nil: none
+	// TLS is shown to every node, and what every node's certificate is judged by. Nil: plaintext.
+	TLS    *pki.Credentials
+	Faults fs.Faults    // step "dial:HOST:PORT": an error keeps this process from connecting there
+	Log    *slog.Logger // nil: none
 }
 
 // Dialer makes every connection that leaves this process for a node. Mounts have only a Dialer; nodes have it in their
 // [Transport]. All methods may be called from any goroutine.
 type Dialer struct {
 	exposure exposure
+	tls      *pki.Credentials // nil: plaintext
 	faults   fs.Faults
 	log      *slog.Logger
 
@@ -41,7 +45,7 @@ type Dialer struct {
 // NewDialer makes a Dialer. Close it.
 func NewDialer(cfg DialerConfig) *Dialer {
 	return &Dialer{
-		exposure: exposure{cfg.Insecure}, faults: cfg.Faults, log: logger(cfg.Log),
+		exposure: exposure{cfg.Insecure || cfg.TLS != nil}, tls: cfg.TLS, faults: cfg.Faults, log: logger(cfg.Log),
 		clients: make(map[string]*grpc.ClientConn), open: make(map[string]map[*dialled]struct{}),
 	}
 }
@@ -67,33 +71,43 @@ func (d *Dialer) connect(ctx context.Context, proto Protocol, addr string) (net.
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn) // what "tcp" always gives
-	if err := shake(ctx, tcp, proto); err != nil {
+	shaken, err := d.shake(ctx, tcp, proto)
+	if err != nil {
 		drop(tcp)
 		return nil, err
 	}
-	c, err := d.track(tcp, addr)
+	c, err := d.track(shaken, tcp, addr)
 	if err != nil {
-		drop(tcp)
+		drop(shaken)
 		return nil, err
 	}
 	return c, nil
 }
 
-// shake tunes the socket and does the dialler's half of the preamble.
-func shake(ctx context.Context, conn *net.TCPConn, proto Protocol) error {
-	if err := tune(conn, proto); err != nil {
-		return err
+// shake tunes the socket and does the dialler's half of the handshake: TLS, if there is any, and the preamble.
+func (d *Dialer) shake(ctx context.Context, raw *net.TCPConn, proto Protocol) (net.Conn, error) {
+	if err := tune(raw, proto); err != nil {
+		return nil, err
 	}
 	deadline, _ := ctx.Deadline() // dial always sets one
-	if err := conn.SetDeadline(deadline); err != nil {
-		return fmt.Errorf("set deadline: %w", err)
+	if err := raw.SetDeadline(deadline); err != nil {
+		return nil, fmt.Errorf("set deadline: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { drop(conn) }) // a cancelled caller does not wait for the deadline
+	stop := context.AfterFunc(ctx, func() { drop(raw) }) // a cancelled caller does not wait for the deadline
 	defer stop()
-	if err := greet(conn, proto); err != nil {
-		return err
+	conn, err := d.secure(ctx, raw)
+	if err != nil {
+		return nil, err
 	}
-	return conn.SetDeadline(time.Time{})
+	err = explain(greet(conn, proto))
+	if err == nil {
+		err = raw.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		drop(conn)
+		return nil, err
+	}
+	return conn, nil
 }
 
 // unavailable adds fs.ErrUnavailable to errors of the network, and leaves those that trying again cannot heal.
@@ -123,7 +137,7 @@ func (d *Dialer) Break(addr string) {
 	}
 	d.mu.Unlock()
 	for _, c := range conns {
-		drop(c)
+		drop(c.raw) // without a goodbye, for which a hung process would have to be waited for
 	}
 }
 
@@ -152,13 +166,13 @@ func (d *Dialer) Close() error {
 	return errors.Join(errs...)
 }
 
-func (d *Dialer) track(conn *net.TCPConn, addr string) (*dialled, error) {
+func (d *Dialer) track(conn net.Conn, raw *net.TCPConn, addr string) (*dialled, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return nil, fmt.Errorf("dialer: %w", fs.ErrClosed)
 	}
-	c := &dialled{TCPConn: conn, addr: addr, owner: d}
+	c := &dialled{Conn: conn, raw: raw, addr: addr, owner: d}
 	if d.open[addr] == nil {
 		d.open[addr] = make(map[*dialled]struct{})
 	}
@@ -177,14 +191,15 @@ func (d *Dialer) untrack(c *dialled) {
 
 // dialled is a connection that its Dialer can break.
 type dialled struct {
-	*net.TCPConn
+	net.Conn
+	raw   *net.TCPConn // what Conn runs on, or Conn itself
 	addr  string
 	owner *Dialer
 }
 
 func (c *dialled) Close() error {
 	c.owner.untrack(c)
-	return c.TCPConn.Close()
+	return c.Conn.Close()
 }
 
 // logger makes a nil logger a silent one.

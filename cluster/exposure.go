@@ -11,7 +11,7 @@ import (
 
 // exposure is the policy for plaintext: loopback only, unless the operator has said that the network is trusted. It is
 // applied to the resolved address, just before the kernel binds or connects, so that no host name can slip through.
-type exposure struct{ insecure bool }
+type exposure struct{ insecure bool } // insecure also where TLS, or the gossip key, protects what is sent
 
 // control is a net.Dialer's and net.ListenConfig's Control.
 func (e exposure) control(network, address string, _ syscall.RawConn) error {
@@ -31,6 +31,6 @@ func (e exposure) check(address string) error {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("%s is not a loopback address, and traffic is not encrypted yet: "+
-		"pass --insecure if every machine on that network is trusted: %w", address, fs.ErrPermission)
+	return fmt.Errorf("%s is not a loopback address, and no TLS is set up: say --tls-dir with a directory made by \"dfs ca issue\", "+
+		"or --insecure if every machine on that network is trusted: %w", address, fs.ErrPermission)
 }

@@ -3,9 +3,11 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
@@ -101,9 +103,14 @@ func (d *Dialer) clientOptions(addr string) []grpc.DialOption {
 	}
 }
 
-// ServerOptions are for the gRPC server on [Transport.GRPCListener]: they match what clients of a Dialer expect.
-func ServerOptions() []grpc.ServerOption {
+// ServerOptions are for the gRPC server on [Transport.GRPCListener]: they match what clients of a Dialer expect, and refuse
+// what a peer's certificate does not allow, saying so in log. A nil log is none.
+func ServerOptions(log *slog.Logger) []grpc.ServerOption {
+	g := &gate{log: logger(log), quota: rate.NewLimiter(1, 20)}
 	return []grpc.ServerOption{
+		grpc.Creds(accepted{}),
+		grpc.ChainUnaryInterceptor(g.unary),
+		grpc.ChainStreamInterceptor(g.stream),
 		grpc.MaxConcurrentStreams(streamsMax),
 		grpc.MaxRecvMsgSize(MessageMax),
 		grpc.MaxSendMsgSize(MessageMax),

@@ -2,11 +2,22 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
+
+	"dfs/cluster/pki"
 )
 
-// ListenHTTP opens a port for the protocols that outsiders speak, status pages and metrics, under the plaintext policy.
-// flag is what an error tells the operator to change; the errors are those of Listen.
-func ListenHTTP(ctx context.Context, addr string, insecure bool, flag string) (net.Listener, error) {
-	return listenTCP(ctx, addr, insecure, flag)
+// ListenHTTP opens a port for the protocols that outsiders speak, status pages and metrics. With TLS they must show a
+// certificate too, of any role, and ask for one of the hosts in the node's; without, the plaintext policy holds. flag is
+// what an error tells the operator to change; the errors are those of Listen.
+func ListenHTTP(ctx context.Context, addr string, insecure bool, credentials *pki.Credentials, flag string) (net.Listener, error) {
+	if credentials == nil {
+		return listenTCP(ctx, addr, insecure, flag)
+	}
+	ln, err := listenTCP(ctx, addr, true, flag)
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(ln, credentials.Server("http/1.1")), nil
 }

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -10,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"dfs/cluster/pki"
 	"dfs/fs"
 )
 
@@ -25,6 +28,7 @@ const (
 // accepts, and one for each stranger, which lives for preambleTimeout at most.
 type mux struct {
 	ln     net.Listener
+	tls    *tls.Config         // nil: plaintext
 	routes map[Protocol]*route // fixed at start
 	log    *slog.Logger
 	quota  *rate.Limiter // of log lines about strangers, so that a port scan does not fill the disk
@@ -36,10 +40,11 @@ type mux struct {
 	strangers map[net.Conn]struct{} // at most strangersMax
 }
 
-func newMux(ln net.Listener, addr net.Addr, log *slog.Logger, protocols ...Protocol) *mux {
+// newMux accepts from ln; conf, if any, is the listener's side of TLS.
+func newMux(ln net.Listener, addr net.Addr, conf *tls.Config, log *slog.Logger, protocols ...Protocol) *mux {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &mux{
-		ln: ln, routes: make(map[Protocol]*route), log: log,
+		ln: ln, tls: conf, routes: make(map[Protocol]*route), log: log,
 		quota: rate.NewLimiter(1, 20), ctx: ctx, cancel: cancel,
 		strangers: make(map[net.Conn]struct{}),
 	}
@@ -115,27 +120,54 @@ func (m *mux) release(conn net.Conn) {
 	delete(m.strangers, conn)
 }
 
-// introduce reads a stranger's preamble and routes or closes the connection.
-func (m *mux) introduce(conn net.Conn) {
+// introduce finds out who a stranger is and what it wants, and routes or closes the connection.
+func (m *mux) introduce(raw net.Conn) {
 	deadline := time.Now().Add(preambleTimeout)
-	err := conn.SetDeadline(deadline)
-	var proto Protocol
-	if err == nil {
-		proto, err = welcome(conn, func(p Protocol) bool { return m.routes[p] != nil && !m.routes[p].isClosed() })
-	}
-	if err == nil {
-		err = conn.SetDeadline(time.Time{})
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
-		err = tune(tcp, proto)
-	}
+	conn, proto, err := m.identify(raw, deadline)
 	if err == nil {
 		err = m.routes[proto].put(m.ctx, conn, time.Until(deadline))
 	}
 	if err != nil {
-		m.complain("connection closed", "peer", conn.RemoteAddr(), "err", err)
+		m.complain("connection closed", "peer", raw.RemoteAddr(), "err", err)
+		if _, ok := errors.AsType[*answeredError](err); ok {
+			linger(raw)
+		}
 		drop(conn)
 	}
+}
+
+// identify does the listener's half of the handshake, of TLS first, by deadline. It returns a connection to close with an
+// error too.
+func (m *mux) identify(raw net.Conn, deadline time.Time) (net.Conn, Protocol, error) {
+	if err := raw.SetDeadline(deadline); err != nil {
+		return raw, 0, err
+	}
+	conn, peer, err := m.secure(raw)
+	if err != nil {
+		return raw, 0, err
+	}
+	proto, err := welcome(conn, func(p Protocol) (byte, error) { return m.judge(p, peer) })
+	if errors.Is(err, errSpeaksTLS) {
+		err = answer(raw, statusPlain, err)
+	}
+	if err == nil {
+		err = raw.SetDeadline(time.Time{})
+	}
+	if tcp, ok := raw.(*net.TCPConn); ok && err == nil {
+		err = tune(tcp, proto)
+	}
+	return conn, proto, err
+}
+
+// judge says whether a protocol is served, and to peer.
+func (m *mux) judge(p Protocol, peer *pki.Peer) (status byte, err error) {
+	if r := m.routes[p]; r == nil || r.isClosed() {
+		return statusProtocol, fmt.Errorf("it asks for %s, which is not served here: %w", p, fs.ErrNotSupported)
+	}
+	if err := maySpeak(peer, p); err != nil {
+		return statusRole, err
+	}
+	return statusOK, nil
 }
 
 // complain logs at most one line a second in the long run, and none while closing.

@@ -47,7 +47,21 @@ const (
 	statusOK       byte = 0
 	statusVersion  byte = 1 // the listener speaks another version
 	statusProtocol byte = 2 // the listener does not serve this protocol
+	statusRole     byte = 3 // the dialler's certificate is not for this protocol
+	statusTLS      byte = 4 // the listener speaks TLS only, and the dialler has not
+	statusPlain    byte = 5 // the listener does not speak TLS, and the dialler has
 )
+
+// The errors of two sides of which one speaks TLS and the other does not.
+var (
+	errSpeaksTLS   = fmt.Errorf("it speaks TLS, and this node does not (no --tls-dir): %w", fs.ErrPermission)
+	errSpeaksPlain = fmt.Errorf("it does not speak TLS, and this node demands it: %w", fs.ErrPermission)
+	errDemandsTLS  = fmt.Errorf("the node speaks TLS only, say --tls-dir with a directory made by \"dfs ca issue\": %w", fs.ErrPermission)
+	errOffersPlain = fmt.Errorf("the node does not speak TLS: it was started without --tls-dir, or something else is there: %w", fs.ErrPermission)
+)
+
+// recordHandshake is the first byte of every TLS connection.
+const recordHandshake = 0x16
 
 // errNotDFS says that the other side is something else: a browser, a port scanner, a wrong port.
 var errNotDFS = errors.New("the other side does not speak the dfs protocol")
@@ -60,6 +74,9 @@ func writePreamble(w io.Writer, p preamble) error {
 func readPreamble(r io.Reader) (preamble, error) {
 	var b [preambleSize]byte
 	n, err := io.ReadFull(r, b[:])
+	if n > 1 && b[0] == recordHandshake && b[1] == 3 {
+		return preamble{}, errSpeaksTLS
+	}
 	if n >= len(magic) && [4]byte(b[:4]) != magic {
 		return preamble{}, fmt.Errorf("%w (it sent %q)", errNotDFS, b[:n])
 	}
@@ -84,14 +101,21 @@ func greet(c io.ReadWriter, proto Protocol) error {
 	case p.version != preambleVersion:
 		return fmt.Errorf("the node speaks version %d of the protocol, this build speaks %d; upgrade the older one: %w",
 			p.version, preambleVersion, fs.ErrNotSupported)
+	case p.last == statusRole:
+		return fmt.Errorf("the node does not let this certificate speak %s: %w", proto, fs.ErrPermission)
+	case p.last == statusTLS:
+		return errDemandsTLS
+	case p.last == statusPlain:
+		return errOffersPlain
 	case p.last == statusProtocol:
 		return fmt.Errorf("the node does not serve %s on this port: %w", proto, fs.ErrNotSupported)
 	}
 	return fmt.Errorf("the node answered with status %d: %w", p.last, fs.ErrNotSupported)
 }
 
-// welcome is the listener's half: it returns what the connection is for. serves tells which protocols are.
-func welcome(c io.ReadWriter, serves func(Protocol) bool) (Protocol, error) {
+// welcome is the listener's half: it returns what the connection is for. judge tells whether a protocol is served, and to
+// this dialler: the status is what the dialler hears, the error what the log says.
+func welcome(c io.ReadWriter, judge func(Protocol) (status byte, err error)) (Protocol, error) {
 	p, err := readPreamble(c)
 	if err != nil {
 		return 0, err // rubbish gets no answer: it would not understand it
@@ -102,8 +126,8 @@ func welcome(c io.ReadWriter, serves func(Protocol) bool) (Protocol, error) {
 	case p.version != preambleVersion:
 		status, err = statusVersion, fmt.Errorf("it speaks version %d of the protocol, this build %d: %w",
 			p.version, preambleVersion, fs.ErrNotSupported)
-	case !serves(proto):
-		status, err = statusProtocol, fmt.Errorf("it asks for %s, which is not served here: %w", proto, fs.ErrNotSupported)
+	default:
+		status, err = judge(proto)
 	}
 	if e := writePreamble(c, preamble{preambleVersion, status}); e != nil && err == nil {
 		err = fmt.Errorf("answer preamble: %w", e)

@@ -123,7 +123,7 @@ func (r *Ring) open(ctx, life context.Context) error {
 		return err
 	}
 	mlog := gossipLogger(r.log)
-	transport, err := openGossip(life, bind, exposure{r.cfg.Insecure}, mlog)
+	transport, err := openGossip(life, bind, exposure{r.cfg.Insecure || len(r.cfg.SecretKey) > 0}, mlog)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"dfs/cluster/pki"
 	"dfs/fs"
 )
 
@@ -20,8 +22,10 @@ type Config struct {
 	Advertise string
 	// Insecure allows plaintext beyond loopback, both ways.
 	Insecure bool
-	Faults   fs.Faults    // of the Dialer
-	Log      *slog.Logger // nil: none
+	// TLS, if any, is what this node speaks, both ways, to everybody. It stays the caller's to close, after the Transport.
+	TLS    *pki.Credentials
+	Faults fs.Faults    // of the Dialer
+	Log    *slog.Logger // nil: none
 }
 
 // Transport is a node's end of the network: one port, one dialer.
@@ -34,7 +38,7 @@ type Transport struct {
 // Listen opens the port. The errors say which flag to change: fs.ErrBusy for a port in use, fs.ErrPermission for a
 // non-loopback address without Insecure, fs.ErrInvalid for an address that is none.
 func Listen(ctx context.Context, cfg Config) (*Transport, error) {
-	ln, err := listenTCP(ctx, cfg.Listen, cfg.Insecure, "--listen")
+	ln, err := listenTCP(ctx, cfg.Listen, cfg.Insecure || cfg.TLS != nil, "--listen")
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +47,13 @@ func Listen(ctx context.Context, cfg Config) (*Transport, error) {
 		_ = ln.Close() // nobody has used it
 		return nil, err
 	}
+	var conf *tls.Config
+	if cfg.TLS != nil {
+		conf = cfg.TLS.Server()
+	}
 	return &Transport{
-		Dialer: NewDialer(DialerConfig{Insecure: cfg.Insecure, Faults: cfg.Faults, Log: cfg.Log}),
-		mux:    newMux(ln, addr, logger(cfg.Log), ProtocolRaft, ProtocolGRPC),
+		Dialer: NewDialer(DialerConfig{Insecure: cfg.Insecure, TLS: cfg.TLS, Faults: cfg.Faults, Log: cfg.Log}),
+		mux:    newMux(ln, addr, conf, logger(cfg.Log), ProtocolRaft, ProtocolGRPC),
 		addr:   addr,
 	}, nil
 }

@@ -19,6 +19,8 @@ type ServerConfig struct {
 	Node fs.NodeID // whose store it is; calls meant for another node are refused
 	// StageBytes bounds the bytes of blobs being staged; more are refused with ErrUnavailable. 0: 256 MiB.
 	StageBytes int64
+	// MayStage refuses a caller that may not write in a session's name, by the caller's context. Nil: everybody may.
+	MayStage func(context.Context, fs.SessionID) error
 }
 
 // Server serves a store. It checks every request before the store sees it.
@@ -77,6 +79,12 @@ func (s *Server) stage(ctx context.Context, req *blobpb.StageRequest) (*blobpb.S
 	if req.Tx == nil {
 		return nil, fmt.Errorf("stage: no transaction given: %w", fs.ErrInvalid)
 	}
+	tx := txFromPB(req.Tx)
+	if s.cfg.MayStage != nil {
+		if err := s.cfg.MayStage(ctx, tx.ID.Session); err != nil {
+			return nil, err
+		}
+	}
 	n := int64(len(req.Data))
 	if n > fs.BlobMax {
 		return nil, fmt.Errorf("stage: %d bytes, at most %d are allowed: %w", n, fs.BlobMax, fs.ErrTooLarge)
@@ -86,7 +94,7 @@ func (s *Server) stage(ctx context.Context, req *blobpb.StageRequest) (*blobpb.S
 		return nil, fmt.Errorf("stage: %d bytes are being staged here, at most %d are allowed: %w", all, s.cfg.StageBytes, fs.ErrUnavailable)
 	}
 	b := &blob.Blob{ID: idFromPB(req.Id), Data: req.Data, Sums: req.Sums}
-	voters, err := s.store.Stage(ctx, txFromPB(req.Tx), b)
+	voters, err := s.store.Stage(ctx, tx, b)
 	if err != nil {
 		return nil, err
 	}

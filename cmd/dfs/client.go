@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"dfs/cluster"
+	"dfs/cluster/pki"
 	"dfs/cmd/internal/config"
 	"dfs/fs"
 	"dfs/raftmeta/metarpc"
@@ -24,7 +25,14 @@ func (a *admin) connect(ctx context.Context, fn func(context.Context, *metarpc.C
 	if err != nil {
 		return fmt.Errorf("%w: --addr: %v", config.ErrUsage, err)
 	}
-	dialer := cluster.NewDialer(cluster.DialerConfig{Insecure: a.Insecure})
+	credentials, err := a.TLS.Open(pki.RoleAdmin, nil)
+	if err != nil {
+		return err
+	}
+	if credentials != nil {
+		defer func() { err = errors.Join(err, credentials.Close()) }()
+	}
+	dialer := cluster.NewDialer(cluster.DialerConfig{Insecure: a.Insecure, TLS: credentials})
 	defer func() { err = errors.Join(err, dialer.Close()) }()
 	client, err := metarpc.NewClient(metarpc.Config{
 		Peers:     addrs,

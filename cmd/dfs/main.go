@@ -45,7 +45,7 @@ func command(env []string) *cobra.Command {
 		},
 	}
 	a.Register(root.PersistentFlags())
-	root.AddCommand(a.statusCommand(), a.nodeCommand(), a.txCommand(), a.lbCommand(), versionCommand())
+	root.AddCommand(a.statusCommand(), a.nodeCommand(), a.txCommand(), a.lbCommand(), caCommand(), versionCommand())
 	return root
 }
 

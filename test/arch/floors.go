@@ -11,7 +11,7 @@ var floors = map[string]int{
 	"fs": 0, "fs/wire": 0, "fs/tables": 0, "raftmeta/command": 0, "raftmeta/metapb": 0, "blob/blobpb": 0, "cluster/clusterpb": 0,
 
 	"raftmeta/state": 1, "raftmeta/state/statetest": 1, "raftmeta/metarpc": 1, "raftmeta/localmeta": 1,
-	"cluster": 1, "cluster/placement": 1, "cluster/rpcerr": 1,
+	"cluster": 1, "cluster/pki": 1, "cluster/placement": 1, "cluster/rpcerr": 1,
 	"blob": 1, "blob/badgerstore": 1, "blob/memstore": 1, "blob/blobrpc": 1, "blob/blobtest": 1,
 
 	"fs/vfs": 2, "raftmeta": 2, "blob/replica": 2,
@@ -36,6 +36,7 @@ var neighbours = []struct{ from, to, why string }{
 	{"raftmeta/metarpc", "cluster/rpcerr", "errors cross the wire in one way"},
 	{"blob/blobrpc", "cluster/rpcerr", "errors cross the wire in one way"},
 	{"cluster", "cluster/rpcerr", "errors cross the wire in one way"},
+	{"cluster", "cluster/pki", "it wraps every connection in TLS by these credentials, and checks the role in them"},
 	{"blob/badgerstore", "blob", "it implements the interface"},
 	{"blob/memstore", "blob", "it implements the interface"},
 	{"blob/blobrpc", "blob", "it implements the interface"},

@@ -18,6 +18,7 @@ import (
 	"dfs/blob/blobrpc"
 	"dfs/blob/replica"
 	"dfs/cluster"
+	"dfs/cluster/pki"
 	"dfs/cmd/internal/balance"
 	"dfs/cmd/internal/config"
 	"dfs/fs"
@@ -41,6 +42,7 @@ type Client struct {
 	FS     *vfs.FS
 	Source string // the nodes as the user named them, for the first column of df(1)
 
+	tls    *pki.Credentials // nil: plaintext
 	dialer *cluster.Dialer
 	meta   *metarpc.Client
 	set    *replica.Set
@@ -56,7 +58,13 @@ func Open(ctx context.Context, cfg Config, deps Deps) (_ *Client, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("nodes to mount from: %w", err)
 	}
-	c := &Client{Source: hosts, dialer: cluster.NewDialer(cluster.DialerConfig{Insecure: cfg.Insecure, Faults: deps.Faults, Log: deps.Logger})}
+	credentials, err := cfg.TLS.Open(pki.RoleMount, deps.Logger)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{Source: hosts, tls: credentials, dialer: cluster.NewDialer(cluster.DialerConfig{
+		Insecure: cfg.Insecure, TLS: credentials, Faults: deps.Faults, Log: deps.Logger,
+	})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close(context.WithoutCancel(ctx)))
@@ -166,7 +174,11 @@ func (c *Client) Close(ctx context.Context) error {
 	if c.meta != nil {
 		errs = append(errs, c.meta.Close())
 	}
-	return errors.Join(append(errs, c.dialer.Close())...)
+	errs = append(errs, c.dialer.Close())
+	if c.tls != nil {
+		errs = append(errs, c.tls.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Break breaks the connections to an address, as if the network had.

@@ -36,7 +36,7 @@ func (n *Node) serveHTTP(ctx context.Context, name, addr, flag string, handler h
 	if addr == "" {
 		return nil
 	}
-	ln, err := cluster.ListenHTTP(ctx, addr, n.cfg.Insecure, flag)
+	ln, err := cluster.ListenHTTP(ctx, addr, n.cfg.Insecure, n.tls, flag)
 	if err != nil {
 		return err
 	}

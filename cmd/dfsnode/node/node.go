@@ -13,6 +13,7 @@ import (
 	"dfs/blob/badgerstore"
 	"dfs/blob/blobrpc"
 	"dfs/cluster"
+	"dfs/cluster/pki"
 	"dfs/cmd/internal/config"
 	"dfs/fs"
 	"dfs/raftmeta"
@@ -41,6 +42,8 @@ type Node struct {
 	addrs *addresses
 
 	dir       *directory
+	tls       *pki.Credentials // nil: plaintext
+	gossipKey []byte           // nil: likewise
 	transport *cluster.Transport
 	sampler   *cluster.Sampler
 	store     *badgerstore.Store
@@ -79,7 +82,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (_ *Node, err error) {
 	n.onClose("data directory", n.dir.Close)
 	n.log = deps.Logger
 	for _, step := range []func(context.Context) error{
-		n.openTransport, n.openHTTP, n.openStore, n.openMeta, n.openRing, n.openBootstrap, n.serve,
+		n.openTLS, n.openTransport, n.openHTTP, n.openStore, n.openMeta, n.openRing, n.openBootstrap, n.serve,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

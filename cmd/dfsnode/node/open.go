@@ -21,7 +21,7 @@ import (
 
 func (n *Node) openTransport(ctx context.Context) (err error) {
 	n.transport, err = cluster.Listen(ctx, cluster.Config{
-		Listen: n.addrs.rpc, Advertise: n.addrs.advertise, Insecure: n.cfg.Insecure, Faults: n.deps.Faults, Log: n.log,
+		Listen: n.addrs.rpc, Advertise: n.addrs.advertise, Insecure: n.cfg.Insecure, TLS: n.tls, Faults: n.deps.Faults, Log: n.log,
 	})
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (n *Node) openRing(ctx context.Context) (err error) {
 	n.onClose("load sampler", n.sampler.Close)
 	n.ring, err = cluster.OpenRing(ctx, cluster.RingConfig{
 		Node: n.dir.id, Listen: n.addrs.gossip, Advertise: n.addrs.advertiseGossip, Join: n.addrs.join,
-		Insecure: n.cfg.Insecure, Addr: n.transport.Addr(), Zone: n.cfg.Zone, Version: n.deps.Version,
+		Insecure: n.cfg.Insecure, SecretKey: n.gossipKey, Addr: n.transport.Addr(), Zone: n.cfg.Zone, Version: n.deps.Version,
 		Cluster: n.meta.ClusterID(), Expect: n.cfg.BootstrapExpect,
 		Load: n.load, Applied: n.applied, Dialer: n.transport.Dialer, Log: n.log,
 	})
@@ -96,10 +96,10 @@ func (n *Node) openBootstrap(context.Context) error {
 
 // serve starts the gRPC services: from here on others are answered.
 func (n *Node) serve(context.Context) error {
-	options := append(cluster.ServerOptions(), grpc.ForceServerCodecV2(blobrpc.Codec()))
+	options := append(cluster.ServerOptions(n.log), grpc.ForceServerCodecV2(blobrpc.Codec()))
 	n.grpc = grpc.NewServer(options...)
 	n.rpc = metarpc.Register(n.grpc, metarpc.Services{Meta: n.meta, Admin: n.meta, Membership: n.meta, Logger: n.log})
-	blobs := blobrpc.NewServer(n.store, blobrpc.ServerConfig{Node: n.dir.id})
+	blobs := blobrpc.NewServer(n.store, blobrpc.ServerConfig{Node: n.dir.id, MayStage: mayStage})
 	blobs.Register(n.grpc)
 	n.blobsNow.Store(blobs)
 	service := cluster.ServiceConfig{Node: n.dir.id, Version: n.deps.Version, Cluster: n.meta.ClusterID}

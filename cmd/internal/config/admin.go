@@ -13,6 +13,7 @@ type Admin struct {
 	Addr     string
 	Timeout  time.Duration
 	Insecure bool
+	TLS      TLS
 }
 
 // Register declares the flags of a.
@@ -21,6 +22,7 @@ func (a *Admin) Register(flags *pflag.FlagSet) {
 	flags.StringVar(&a.Addr, "addr", "127.0.0.1:7400", "nodes to ask, comma-separated, the first that answers is taken; default port 7400")
 	flags.DurationVar(&a.Timeout, "timeout", 10*time.Second, "give up after so long")
 	flags.BoolVar(&a.Insecure, "insecure", false, "allow unencrypted, unauthenticated traffic beyond loopback")
+	a.TLS.register(flags)
 }
 
 // Validate checks what can be checked without touching the machine.
@@ -31,5 +33,5 @@ func (a *Admin) Validate() error {
 	if a.Timeout <= 0 {
 		return fmt.Errorf("%w: --timeout %s: want more than 0s", ErrUsage, a.Timeout)
 	}
-	return nil
+	return a.TLS.validate(a.Insecure)
 }

@@ -28,6 +28,7 @@ type Mount struct {
 	ConnectTimeout time.Duration
 	OpTimeout      time.Duration
 	Insecure       bool
+	TLS            TLS
 	Debug          bool
 
 	Log Log
@@ -49,6 +50,7 @@ func (m *Mount) Register(flags *pflag.FlagSet) {
 	flags.DurationVar(&m.ConnectTimeout, "connect-timeout", 10*time.Second, "give up mounting when no cluster answers for so long")
 	flags.DurationVar(&m.OpTimeout, "op-timeout", 30*time.Second, "a system call fails (\"No route to host\") when the cluster does not answer for so long")
 	flags.BoolVar(&m.Insecure, "insecure", false, "allow unencrypted, unauthenticated traffic beyond loopback")
+	m.TLS.register(flags)
 	flags.BoolVar(&m.Debug, "debug-fuse", false, "log every FUSE request")
 	m.Log.register(flags)
 }
@@ -66,6 +68,9 @@ func (m *Mount) Validate() error {
 		return fmt.Errorf("%w: --connect-timeout %s: want more than 0s", ErrUsage, m.ConnectTimeout)
 	case m.OpTimeout < time.Second:
 		return fmt.Errorf("%w: --op-timeout %s: want at least 1s", ErrUsage, m.OpTimeout)
+	}
+	if err := m.TLS.validate(m.Insecure); err != nil {
+		return err
 	}
 	if err := policy("--write-policy", m.WritePolicy); err != nil {
 		return err

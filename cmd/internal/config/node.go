@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"dfs/cluster/pki"
 )
 
 // Node is what dfsnode can be told.
@@ -36,6 +38,8 @@ type Node struct {
 	MaxBytes  Bytes // 0: the whole disk
 	Placement string
 	Insecure  bool
+	TLS       TLS
+	GossipKey string // file
 
 	Log Log
 }
@@ -64,6 +68,8 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	flags.Var(&n.MaxBytes, "max-bytes", "space that blobs may take at most (default: the disk)")
 	flags.StringVar(&n.Placement, "placement", "weighted", "who gets the copies that repair makes: random, round-robin, weighted or p2c")
 	flags.BoolVar(&n.Insecure, "insecure", false, "allow unencrypted, unauthenticated traffic beyond loopback")
+	n.TLS.register(flags)
+	flags.StringVar(&n.GossipKey, "gossip-key", "", "file of the key that all nodes share, made by \"dfs ca init\" (default: gossip.key in --tls-dir)")
 	n.Log.register(flags)
 }
 
@@ -109,8 +115,25 @@ func (n *Node) Validate() error {
 	if n.MinReplicas == 0 {
 		n.MinReplicas = n.Replicas/2 + 1
 	}
+	if err := n.validateTLS(); err != nil {
+		return err
+	}
 	if err := policy("--placement", n.Placement); err != nil {
 		return err
 	}
 	return n.Log.Validate()
+}
+
+// validateTLS also finds the gossip key: what goes over TLS otherwise does not go in the clear there.
+func (n *Node) validateTLS() error {
+	if err := n.TLS.validate(n.Insecure); err != nil {
+		return err
+	}
+	if n.GossipKey == "" && n.TLS.Dir != "" {
+		n.GossipKey = filepath.Join(n.TLS.Dir, pki.GossipKeyFile)
+	}
+	if n.TLS.Wanted() && n.GossipKey == "" {
+		return fmt.Errorf("%w: TLS without --tls-dir needs --gossip-key too", ErrUsage)
+	}
+	return nil
 }

@@ -1,0 +1,143 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"dfs/cluster/pki"
+	"dfs/cluster/rpcerr"
+	"dfs/fs"
+)
+
+// Who may call what, under TLS. Plaintext, which is for loopback and for networks where everybody is trusted, knows no
+// roles: there everything is allowed. What is not in the table is allowed to nobody.
+//
+// A node may do what a mount may: its HTTP front is one. Taking a node out of the cluster is an operator's decision, and no
+// node's.
+var (
+	forNodes   = []pki.Role{pki.RoleNode}
+	forAdmins  = []pki.Role{pki.RoleAdmin}
+	forClients = []pki.Role{pki.RoleMount, pki.RoleNode}
+	forAll     = pki.Roles()
+
+	protocolRoles = map[Protocol][]pki.Role{ProtocolRaft: forNodes, ProtocolGRPC: forAll}
+
+	methodRoles = map[string]map[string][]pki.Role{
+		"dfs.cluster.v1.Cluster": {"Hello": forNodes, "Promise": forNodes},
+		"dfs.meta.v1.Meta": {
+			"Commit": forClients, "Abort": forClients,
+			"Lookup": forClients, "Getattr": forClients, "Readdir": forClients, "Readlink": forClients, "Layout": forClients,
+			"Getxattr": forClients, "Listxattr": forClients, "Statfs": forClients,
+			"OpenSession": forClients, "CloseSession": forClients, "Attach": forClients, "Pin": forClients, "AllocInos": forClients,
+		},
+		"dfs.meta.v1.Cluster": {
+			"Join": forNodes, "Removal": forAdmins, "RemoveNode": forAdmins,
+			"Status": forAll, "Transactions": forAdmins, "Transaction": forAdmins,
+		},
+		"dfs.blob.v1.Blobs": {
+			"Stage": forClients, "Get": forClients, "Usage": forClients,
+			"Commit": forNodes, "Drop": forNodes, "Delete": forNodes, "List": forNodes,
+		},
+	}
+)
+
+// maySpeak says whether a peer may open a connection of a protocol; nil is one without TLS. The error is fs.ErrPermission.
+func maySpeak(p *pki.Peer, proto Protocol) error {
+	if p == nil || slices.Contains(protocolRoles[proto], p.Role) {
+		return nil
+	}
+	return fmt.Errorf("%q, which has the role %q, asks for %s: %w", p.Name, p.Role, proto, fs.ErrPermission)
+}
+
+// mayCall says whether a peer may call a method, by its full name; nil is one without TLS.
+func mayCall(p *pki.Peer, method string) bool {
+	if p == nil {
+		return true
+	}
+	service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return slices.Contains(methodRoles[service][name], p.Role)
+}
+
+// PeerFrom is whose call a gRPC handler's context belongs to; false without TLS.
+func PeerFrom(ctx context.Context) (pki.Peer, bool) {
+	if p := callerOf(ctx); p != nil {
+		return *p, true
+	}
+	return pki.Peer{}, false
+}
+
+func callerOf(ctx context.Context) *pki.Peer {
+	if p, ok := peer.FromContext(ctx); ok {
+		if c, ok := p.AuthInfo.(caller); ok {
+			return c.peer
+		}
+	}
+	return nil
+}
+
+// gate checks every call on a gRPC server against the table.
+type gate struct {
+	log   *slog.Logger
+	quota *rate.Limiter // of log lines
+}
+
+// check is fs.ErrPermission, as a status, for a call that is not allowed. The answer says nothing else.
+func (g *gate) check(ctx context.Context, method string) error {
+	p := callerOf(ctx)
+	if mayCall(p, method) {
+		return nil
+	}
+	if g.quota.Allow() {
+		from, _ := peer.FromContext(ctx) // mayCall has refused, so there is one
+		g.log.Warn("call refused: the certificate's role does not allow it", "method", method, "role", p.Role, "name", p.Name, "peer", from.Addr)
+	}
+	return rpcerr.ToStatus(fmt.Errorf("the node refuses this call to this certificate: %w", fs.ErrPermission))
+}
+
+func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if err := g.check(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+	return handler(ctx, req)
+}
+
+func (g *gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if err := g.check(ss.Context(), info.FullMethod); err != nil {
+		return err
+	}
+	return handler(srv, ss)
+}
+
+// accepted tells gRPC who is at the other end of a connection that the mux has accepted; the handshake is done.
+type accepted struct{}
+
+// caller is a connection's credentials.AuthInfo.
+type caller struct{ peer *pki.Peer } // nil: no TLS
+
+func (caller) AuthType() string { return "dfs" }
+
+func (accepted) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if s, ok := conn.(*secured); ok {
+		return conn, caller{&s.peer}, nil
+	}
+	return conn, caller{}, nil
+}
+
+func (accepted) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, fmt.Errorf("these credentials are a server's: %w", fs.ErrNotSupported)
+}
+
+func (accepted) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: "dfs"}
+}
+func (a accepted) Clone() credentials.TransportCredentials { return a }
+func (accepted) OverrideServerName(string) error           { return nil }
