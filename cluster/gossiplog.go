@@ -27,7 +27,12 @@ var ownWords = []string{"ignoring alive message", "Refuting an alive message", "
 func (w *gossipWriter) Write(line []byte) (int, error) {
 	level, text := gossipLevel(strings.TrimSpace(string(line)))
 	if level < slog.LevelWarn || w.quota.Allow() {
-		w.log.Log(context.Background(), level, text, "component", "memberlist")
+		args := []any{"component", "memberlist"}
+		if strings.Contains(text, "crypt") { // memberlist's errors cannot be asked what they are
+			args = append(args, "err", text)
+			text = "gossip refused: the other side has another gossip key, or one side has none; gossip.key must be the same on all nodes"
+		}
+		w.log.Log(context.Background(), level, text, args...)
 	}
 	return len(line), nil
 }

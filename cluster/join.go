@@ -17,10 +17,13 @@ const (
 	rejoinDelay   = 5 * time.Second // while in company
 	joinTargets   = 8               // addresses tried in one round
 	lookupTimeout = 2 * time.Second
+	lonelyAfter   = 10 * time.Second // failing joins are normal while the others are being started
+	lonelyEvery   = time.Minute      // between two complaints
 )
 
 func (r *Ring) joinLoop(ctx context.Context) {
 	delay := joinDelayMin
+	complain := time.Now().Add(lonelyAfter)
 	for ctx.Err() == nil {
 		targets := r.joinTargets(ctx)
 		joined := 0
@@ -32,6 +35,11 @@ func (r *Ring) joinLoop(ctx context.Context) {
 			joined += n
 			if err != nil {
 				r.log.Debug("join failed, trying again later", "gossip", addr, "err", err)
+				if now := time.Now(); now.After(complain) && r.alone() {
+					complain = now.Add(lonelyEvery)
+					r.log.Warn("no other node is heard of, trying on; a connection that is broken off (EOF) may mean another gossip key there",
+						"gossip", addr, "err", err)
+				}
 			}
 		}
 		wait := rejoinDelay

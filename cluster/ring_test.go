@@ -269,8 +269,10 @@ func TestRing_ReportsTwoMachinesWithOneID(t *testing.T) {
 }
 
 func TestRing_KeepsStrangersWithoutTheKeyOut(t *testing.T) {
+	log := &logBuffer{}
 	cfg := ringConfig(t, "a")
 	cfg.SecretKey = []byte("0123456789abcdef")
+	cfg.Log = log.logger()
 	a := openRing(t, cfg)
 	cfg = ringConfig(t, "b", a.Gossip())
 	cfg.SecretKey = []byte("0123456789abcdef")
@@ -279,6 +281,13 @@ func TestRing_KeepsStrangersWithoutTheKeyOut(t *testing.T) {
 	if _, err := stranger.list.Join([]string{a.Gossip()}); err == nil {
 		t.Error("joined without the key")
 	}
+	cfg = ringConfig(t, "d")
+	cfg.SecretKey = []byte("fedcba9876543210")
+	if _, err := openRing(t, cfg).list.Join([]string{a.Gossip()}); err == nil {
+		t.Error("joined with another key")
+	}
+	const reason = "gossip.key must be the same on all nodes"
+	eventually(t, 5*time.Second, reason, func() bool { return log.contains(reason) })
 	eventually(t, 10*time.Second, "those with the key meet", func() bool { return seesAlive(a, "a", "b") && seesAlive(b, "a", "b") })
 }
 
