@@ -3,7 +3,12 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"log"
+	"log/slog"
 	"net"
+	"strings"
+
+	"golang.org/x/time/rate"
 
 	"dfs/cluster/pki"
 )
@@ -20,4 +25,21 @@ func ListenHTTP(ctx context.Context, addr string, insecure bool, credentials *pk
 		return nil, err
 	}
 	return tls.NewListener(ln, credentials.Server("http/1.1")), nil
+}
+
+// HTTPLog is an http.Server's ErrorLog: it says why strangers were refused, at most once a second in the long run.
+func HTTPLog(l *slog.Logger) *log.Logger {
+	return log.New(&httpWriter{log: logger(l), quota: rate.NewLimiter(1, 20)}, "", 0)
+}
+
+type httpWriter struct {
+	log   *slog.Logger
+	quota *rate.Limiter
+}
+
+func (w *httpWriter) Write(line []byte) (int, error) {
+	if w.quota.Allow() {
+		w.log.Warn(strings.TrimPrefix(strings.TrimSpace(string(line)), "http: "), "component", "http")
+	}
+	return len(line), nil
 }

@@ -12,6 +12,7 @@ const examples = `  dfs status
   dfs node remove n3
   dfs tx ls
   dfs tx show 3.17
+  dfs ca init && dfs ca issue --role node --name n1
   dfs lb simulate --policy weighted --nodes nodes.json`
 
 const nodeLong = `The nodes are the machines that keep the blobs and the metadata. A node that fails stays a member, and the

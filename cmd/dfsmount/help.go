@@ -12,11 +12,11 @@ not yet flushed and end the process; only then does the process's end mean that 
 Mount options (-o, comma-separated, as in fstab): ro, rw, allow_other, default_permissions (on by
 default: the kernel checks permission bits), no_default_permissions, suid and dev (off by default),
 noexec; options for mount(8) and systemd such as noauto, nofail, _netdev and x-… are accepted and
-ignored. Every flag is a mount option too: -o insecure,read-policy=p2c.
+ignored. Every flag is a mount option too: -o tls-dir=/etc/dfs/tls,read-policy=p2c.
 
 In /etc/fstab, with dfsmount also installed as /sbin/mount.fuse.dfs:
 
-    a,b,c  /mnt/x  fuse.dfs  _netdev,insecure,allow_other  0 0
+    a,b,c  /mnt/x  fuse.dfs  _netdev,tls-dir=/etc/dfs/tls,allow_other  0 0
 
 Every option can also come from the environment (--flush-age is DFS_FLUSH_AGE) or from a YAML file
 given with --config ("flush-age: 1s"); flags win over the environment, which wins over the file.
@@ -29,7 +29,7 @@ const examples = `  # the cluster on this machine
   dfsmount /mnt/x
 
   # three nodes elsewhere, readable by other users too
-  dfsmount --insecure a,b,c /mnt/x -o allow_other
+  dfsmount --tls-dir /etc/dfs/tls a,b,c /mnt/x -o allow_other
 
   # read-only, in the foreground
   dfsmount -f -o ro 127.0.0.1:7410 /mnt/y`

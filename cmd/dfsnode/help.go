@@ -8,11 +8,11 @@ with --join. Started again with the same --dir it resumes where it stopped, what
 
 Three machines that form a new cluster together are started with the same command line on each:
 
-    dfsnode --insecure --bootstrap-expect 3 --join a,b,c
+    dfsnode --tls-dir /etc/dfs/tls --bootstrap-expect 3 --join a,b,c
 
 They may be started in any order, and the line may stay the same for ever: a node that already belongs
-to a cluster does not form another one. Traffic is not yet encrypted, so anything beyond loopback has
-to be allowed with --insecure: use it on a network that you trust.
+to a cluster does not form another one. Beyond loopback TLS is demanded; "dfs ca" makes the files. Or say
+--insecure: then nothing is encrypted, and whoever reaches the ports may do everything.
 
 Ports: 7400 RPC and Raft (TCP), 7401 gossip (TCP and UDP), 7480 HTTP, 7490 metrics (TCP).
 
@@ -35,7 +35,7 @@ const examples = `  # one node on this machine, data under /var/lib/dfs; then: d
       --http 127.0.0.1:7482 --metrics 127.0.0.1:7491 --join 127.0.0.1
 
   # three machines, the same line on each
-  dfsnode --insecure --bootstrap-expect 3 --join 10.0.0.1,10.0.0.2,10.0.0.3
+  dfsnode --tls-dir /etc/dfs/tls --bootstrap-expect 3 --join 10.0.0.1,10.0.0.2,10.0.0.3
 
   # a further node, in rack r2, that leaves 100 GiB of its disk to others
-  dfsnode --insecure --join 10.0.0.1 --zone r2 --reserve 100GiB`
+  dfsnode --tls-dir /etc/dfs/tls --join 10.0.0.1 --zone r2 --reserve 100GiB`

@@ -40,7 +40,9 @@ func (n *Node) serveHTTP(ctx context.Context, name, addr, flag string, handler h
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: cluster.HTTPLog(n.log),
+	}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
