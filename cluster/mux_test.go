@@ -153,6 +153,9 @@ func TestMux_ClosesConnectionsThatNobodyAccepts(t *testing.T) {
 		}
 		conns = append(conns, c)
 	}
+	// The dialler has its answer a little before the connection is queued; a later one must not overtake it.
+	queue := tr.mux.routes[ProtocolRaft].conns
+	eventually(t, 2*time.Second, "all of them wait to be accepted", func() bool { return len(queue) == backlogMax })
 	c, err := d.dial(t.Context(), ProtocolRaft, tr.Addr())
 	if err != nil {
 		t.Fatal(err)
