@@ -47,7 +47,7 @@ func (c *change) register(tx *fs.Tx, info *fs.BlobInfo) error {
 		return refuse(fs.ErrInvalid)
 	}
 	b := &blob{fresh: true, dirty: true}
-	b.BlobInfo, b.Wanted = *info, tx.Replicas
+	b.BlobInfo, b.Wanted, b.Seq, b.Index = *info, tx.Replicas, tx.ID.Seq, c.index
 	if b.Replicas = distinct(info.Replicas); len(b.Replicas) == 0 {
 		return refuse(fs.ErrInvalid)
 	}

@@ -189,6 +189,8 @@ type BlobRecord struct {
 	fs.BlobInfo
 	Wanted    int    // replicas that it should have
 	LiveBytes uint64 // mapped by extents, every reference counted; 0: garbage
+	Seq       uint64 // of the transaction that registered it; its session is the blob's
+	Index     uint64 // Raft index of that transaction's decision
 
 	debt bool // it has a debt key
 }
@@ -197,6 +199,8 @@ func (r *BlobRecord) wire(c *wire.Coder) {
 	command.WireBlobInfo(c, &r.BlobInfo)
 	wire.Int(c, &r.Wanted)
 	c.Uint64(&r.LiveBytes)
+	c.Uint64(&r.Seq)
+	c.Uint64(&r.Index)
 	c.Bool(&r.debt)
 }
 

@@ -32,7 +32,7 @@ var golden = map[string]struct {
 	"answer":  {&answer{[]byte{9}}, "010109"},
 	"node":    {&node{addr: "a", zone: "z", storing: true, removed: true}, "010161017a0101"},
 	"blob": {&BlobRecord{BlobInfo: fs.BlobInfo{ID: fs.BlobID{Session: 1, Counter: 2}, Length: 3, Sum: 4,
-		Replicas: []fs.NodeID{"n"}}, Wanted: 3, LiveBytes: 5, debt: true}, "010102030400000001016e060501"},
+		Replicas: []fs.NodeID{"n"}}, Wanted: 3, LiveBytes: 5, Seq: 6, Index: 7, debt: true}, "010102030400000001016e0605060701"},
 	"garbage": {&garbage{since: 300}, "01ac02"},
 	"mark":    {&mark{}, "01"},
 }

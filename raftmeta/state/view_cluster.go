@@ -119,9 +119,14 @@ func (v View) Orphans(past fs.Ino, limit int) ([]fs.Ino, error) {
 
 // Blob returns a blob in the table, live or garbage.
 func (v View) Blob(id fs.BlobID) (fs.BlobInfo, bool, error) {
-	var b BlobRecord
-	ok, err := get(v.r, blobKey(keyBlob, id), &b)
+	b, ok, err := v.BlobRecord(id)
 	return b.BlobInfo, ok, err
+}
+
+// BlobRecord is Blob with all that the table knows of it.
+func (v View) BlobRecord(id fs.BlobID) (b BlobRecord, ok bool, err error) {
+	ok, err = get(v.r, blobKey(keyBlob, id), &b)
+	return b, ok, err
 }
 
 // Blobs returns the blob table above past, at most limit entries.

@@ -26,6 +26,9 @@ func (m *Model) compareBlobs(v state.View) error {
 		if b == nil {
 			return fmt.Errorf("blob %v is not in the model", r.ID)
 		}
+		if r.Seq != b.seq || r.Index != b.index {
+			return fmt.Errorf("blob %v came with transaction %d at index %d, in the model %d at %d", r.ID, r.Seq, r.Index, b.seq, b.index)
+		}
 		if b.garbage {
 			garbage = append(garbage, r.ID)
 		}

@@ -44,6 +44,8 @@ type cell struct {
 type blob struct {
 	info    fs.BlobInfo
 	wanted  int
+	seq     uint64 // of its transaction
+	index   uint64 // of that one's decision
 	garbage bool
 }
 

@@ -82,7 +82,7 @@ func (m *Model) register(t *fs.Tx, info fs.BlobInfo) fs.Code {
 	if m.counted(info.Replicas) < m.minReplicas() {
 		return fs.CodeConflict
 	}
-	m.blobs[info.ID] = &blob{info: info, wanted: t.Replicas}
+	m.blobs[info.ID] = &blob{info: info, wanted: t.Replicas, seq: t.ID.Seq, index: m.index}
 	m.trim(m.blobs[info.ID])
 	return fs.CodeOK
 }
