@@ -107,6 +107,8 @@ type Beat struct {
 	Seq    uint64 // counts up; the Notice that answers it has the same
 	Pins   []Ino  // in a stream's first beat: what the mount has open, or is opening, and did not tell to Attach
 	Unpins []Ino  // closed by the mount's last opener
+	// Activity is what the mount has done so far, for operators.
+	Activity Activity
 }
 
 // Notice is what the leader tells a mount.

@@ -65,6 +65,10 @@ type Status struct {
 	// MinReplicas is how many yes votes a blob needs now, MinReplicasWanted how many once there are as many nodes that store.
 	MinReplicas       int
 	MinReplicasWanted int
+	// Of the answering node alone: its clock, and what it has done since it was started.
+	Time     Time
+	Activity Activity
+	Upkeep   Upkeep
 }
 
 // NodeStatus is a node's line in Status.
@@ -82,7 +86,8 @@ type SessionStatus struct {
 	Session
 	Mount      Mount
 	Pins       int
-	IdleMillis int64 // since the leader last heard of it
+	IdleMillis int64    // since the leader last heard of it; -1: the answering node does not lead and cannot tell
+	Activity   Activity // as of the last beat; zero likewise
 }
 
 // BlobsStatus counts blobs as the metadata knows them.
@@ -123,6 +128,11 @@ type Admin interface {
 	Transactions(ctx context.Context, limit int) ([]TxStatus, error)
 	// Transaction shows one; ErrNotExist if the node no longer remembers it.
 	Transaction(ctx context.Context, id TxID) (*TxStatus, error)
+	// Raft shows how the node stands in Raft.
+	Raft(ctx context.Context) (*RaftStatus, error)
+	// Explain tells what a path (from the root, "/" its separator) names, from the state that the node has applied.
+	// ErrNotExist, ErrNotDir.
+	Explain(ctx context.Context, path string) (*Explanation, error)
 }
 
 // Membership changes who the members of a running cluster are.

@@ -34,6 +34,7 @@ type session struct {
 	round    uint64            // how many streams it has had in this reign
 	pins     map[fs.Ino]uint64 // by inode: the round in which the pin was last registered
 	stream   *stream           // the newest; nil for none
+	activity fs.Activity       // as the last beat told
 }
 
 func newSessionTable(r *reign) *sessionTable {
@@ -241,7 +242,7 @@ func (t *sessionTable) statuses() []fs.SessionStatus {
 	var list []fs.SessionStatus
 	for _, e := range t.sessions {
 		list = append(list, fs.SessionStatus{Session: e.Session, Mount: e.mount, Pins: len(e.pins),
-			IdleMillis: time.Since(e.heard).Milliseconds()})
+			IdleMillis: time.Since(e.heard).Milliseconds(), Activity: e.activity})
 	}
 	return list
 }

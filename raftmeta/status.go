@@ -19,7 +19,7 @@ func (n *Node) Status(ctx context.Context) (*fs.Status, error) {
 	rf := n.raft.Load()
 	_, leader := rf.LeaderWithID()
 	s := &fs.Status{Cluster: n.ClusterID(), Node: n.cfg.ID, Version: n.cfg.Version, Leader: fs.NodeID(leader), Term: rf.CurrentTerm(),
-		Quorum: n.quorum(ctx), Commit: rf.CommitIndex()}
+		Quorum: n.quorum(ctx), Commit: rf.CommitIndex(), Time: fs.TimeOf(time.Now())}
 	s.Applied, _ = n.progress.now()
 	err := n.local(func(v *snapshot) error {
 		config, _, err := v.Config()
@@ -38,7 +38,7 @@ func (n *Node) Status(ctx context.Context) (*fs.Status, error) {
 			LiveBytes: stats.LiveBytes, UnderReplicated: stats.UnderReplicated, Garbage: stats.Garbage}
 		records, err := v.Sessions()
 		for i := range records {
-			s.Sessions = append(s.Sessions, fs.SessionStatus{Session: records[i].Session, Mount: records[i].Mount})
+			s.Sessions = append(s.Sessions, fs.SessionStatus{Session: records[i].Session, Mount: records[i].Mount, IdleMillis: -1})
 		}
 		return err
 	})

@@ -44,7 +44,7 @@ func (s *stream) Send(b fs.Beat) error {
 		if e.stream != s { // an old beat must not take back what the session has pinned since
 			return fmt.Errorf("session %d has attached anew: %w", e.ID, fs.ErrUnavailable)
 		}
-		e.heard = heard
+		e.heard, e.activity = heard, b.Activity
 		if !s.beaten {
 			if err := s.t.claim(e, b.Pins); err != nil {
 				return err

@@ -28,6 +28,8 @@ type Config struct {
 	OpTimeout time.Duration    // no call waits longer for the cluster, 30 s
 	ReadOnly  bool             // every change is refused with fs.ErrReadOnly
 	Now       func() time.Time // time.Now
+	// Activity is what the mount has done so far, told to the leader with every beat; nothing. It must not block.
+	Activity func() fs.Activity
 	Faults    fs.Faults
 	Logger    *slog.Logger // none
 }
@@ -56,6 +58,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Activity == nil {
+		c.Activity = func() fs.Activity { return fs.Activity{} }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

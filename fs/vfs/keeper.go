@@ -113,7 +113,7 @@ func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Str
 	var seq uint64
 	send := func() error {
 		seq++
-		b := fs.Beat{Seq: seq, Unpins: f.pins.depart(seq)}
+		b := fs.Beat{Seq: seq, Unpins: f.pins.depart(seq), Activity: f.cfg.Activity()}
 		if seq == 1 {
 			b.Pins = f.pins.unlisted()
 		}

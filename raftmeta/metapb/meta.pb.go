@@ -1745,6 +1745,7 @@ type Beat struct {
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Unpins        []uint64               `protobuf:"varint,2,rep,packed,name=unpins,proto3" json:"unpins,omitempty"`
 	Pins          []uint64               `protobuf:"varint,3,rep,packed,name=pins,proto3" json:"pins,omitempty"`
+	Activity      *Activity              `protobuf:"bytes,4,opt,name=activity,proto3" json:"activity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1796,6 +1797,13 @@ func (x *Beat) GetUnpins() []uint64 {
 func (x *Beat) GetPins() []uint64 {
 	if x != nil {
 		return x.Pins
+	}
+	return nil
+}
+
+func (x *Beat) GetActivity() *Activity {
+	if x != nil {
+		return x.Activity
 	}
 	return nil
 }
@@ -2345,6 +2353,9 @@ type StatusReply struct {
 	Replicas          uint32                 `protobuf:"varint,13,opt,name=replicas,proto3" json:"replicas,omitempty"`
 	MinReplicas       uint32                 `protobuf:"varint,14,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
 	MinReplicasWanted uint32                 `protobuf:"varint,15,opt,name=min_replicas_wanted,json=minReplicasWanted,proto3" json:"min_replicas_wanted,omitempty"`
+	Time              int64                  `protobuf:"fixed64,16,opt,name=time,proto3" json:"time,omitempty"`
+	Activity          *Activity              `protobuf:"bytes,17,opt,name=activity,proto3" json:"activity,omitempty"`
+	Upkeep            *Upkeep                `protobuf:"bytes,18,opt,name=upkeep,proto3" json:"upkeep,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -2484,6 +2495,179 @@ func (x *StatusReply) GetMinReplicasWanted() uint32 {
 	return 0
 }
 
+func (x *StatusReply) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *StatusReply) GetActivity() *Activity {
+	if x != nil {
+		return x.Activity
+	}
+	return nil
+}
+
+func (x *StatusReply) GetUpkeep() *Upkeep {
+	if x != nil {
+		return x.Upkeep
+	}
+	return nil
+}
+
+type Upkeep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Repaired      uint64                 `protobuf:"varint,1,opt,name=repaired,proto3" json:"repaired,omitempty"`
+	Healed        uint64                 `protobuf:"varint,2,opt,name=healed,proto3" json:"healed,omitempty"`
+	Lost          uint64                 `protobuf:"varint,3,opt,name=lost,proto3" json:"lost,omitempty"`
+	Unknown       uint64                 `protobuf:"varint,4,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Upkeep) Reset() {
+	*x = Upkeep{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Upkeep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Upkeep) ProtoMessage() {}
+
+func (x *Upkeep) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Upkeep.ProtoReflect.Descriptor instead.
+func (*Upkeep) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Upkeep) GetRepaired() uint64 {
+	if x != nil {
+		return x.Repaired
+	}
+	return 0
+}
+
+func (x *Upkeep) GetHealed() uint64 {
+	if x != nil {
+		return x.Healed
+	}
+	return 0
+}
+
+func (x *Upkeep) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *Upkeep) GetUnknown() uint64 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
+type Activity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ops           uint64                 `protobuf:"varint,1,opt,name=ops,proto3" json:"ops,omitempty"`
+	Errors        uint64                 `protobuf:"varint,2,opt,name=errors,proto3" json:"errors,omitempty"`
+	BusyNanos     uint64                 `protobuf:"varint,3,opt,name=busy_nanos,json=busyNanos,proto3" json:"busy_nanos,omitempty"`
+	InFlight      uint64                 `protobuf:"varint,4,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	ReadBytes     uint64                 `protobuf:"varint,5,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
+	WriteBytes    uint64                 `protobuf:"varint,6,opt,name=write_bytes,json=writeBytes,proto3" json:"write_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Activity) Reset() {
+	*x = Activity{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Activity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Activity) ProtoMessage() {}
+
+func (x *Activity) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Activity.ProtoReflect.Descriptor instead.
+func (*Activity) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Activity) GetOps() uint64 {
+	if x != nil {
+		return x.Ops
+	}
+	return 0
+}
+
+func (x *Activity) GetErrors() uint64 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *Activity) GetBusyNanos() uint64 {
+	if x != nil {
+		return x.BusyNanos
+	}
+	return 0
+}
+
+func (x *Activity) GetInFlight() uint64 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *Activity) GetReadBytes() uint64 {
+	if x != nil {
+		return x.ReadBytes
+	}
+	return 0
+}
+
+func (x *Activity) GetWriteBytes() uint64 {
+	if x != nil {
+		return x.WriteBytes
+	}
+	return 0
+}
+
 type NodeStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Info          *NodeInfo              `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
@@ -2498,7 +2682,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2510,7 +2694,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2523,7 +2707,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *NodeStatus) GetInfo() *NodeInfo {
@@ -2573,14 +2757,15 @@ type SessionStatus struct {
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	Mount         *Mount                 `protobuf:"bytes,2,opt,name=mount,proto3" json:"mount,omitempty"`
 	Pins          uint64                 `protobuf:"varint,3,opt,name=pins,proto3" json:"pins,omitempty"`
-	IdleMillis    int64                  `protobuf:"varint,4,opt,name=idle_millis,json=idleMillis,proto3" json:"idle_millis,omitempty"`
+	IdleMillis    int64                  `protobuf:"zigzag64,4,opt,name=idle_millis,json=idleMillis,proto3" json:"idle_millis,omitempty"`
+	Activity      *Activity              `protobuf:"bytes,5,opt,name=activity,proto3" json:"activity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionStatus) Reset() {
 	*x = SessionStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2777,7 @@ func (x *SessionStatus) String() string {
 func (*SessionStatus) ProtoMessage() {}
 
 func (x *SessionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2790,7 @@ func (x *SessionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStatus.ProtoReflect.Descriptor instead.
 func (*SessionStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SessionStatus) GetSession() *Session {
@@ -2636,6 +2821,13 @@ func (x *SessionStatus) GetIdleMillis() int64 {
 	return 0
 }
 
+func (x *SessionStatus) GetActivity() *Activity {
+	if x != nil {
+		return x.Activity
+	}
+	return nil
+}
+
 type BlobsStatus struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Count           uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
@@ -2649,7 +2841,7 @@ type BlobsStatus struct {
 
 func (x *BlobsStatus) Reset() {
 	*x = BlobsStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2853,7 @@ func (x *BlobsStatus) String() string {
 func (*BlobsStatus) ProtoMessage() {}
 
 func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2674,7 +2866,7 @@ func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobsStatus.ProtoReflect.Descriptor instead.
 func (*BlobsStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BlobsStatus) GetCount() uint64 {
@@ -2721,7 +2913,7 @@ type TransactionsRequest struct {
 
 func (x *TransactionsRequest) Reset() {
 	*x = TransactionsRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2733,7 +2925,7 @@ func (x *TransactionsRequest) String() string {
 func (*TransactionsRequest) ProtoMessage() {}
 
 func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2746,7 +2938,7 @@ func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsRequest.ProtoReflect.Descriptor instead.
 func (*TransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TransactionsRequest) GetLimit() uint32 {
@@ -2765,7 +2957,7 @@ type TransactionsReply struct {
 
 func (x *TransactionsReply) Reset() {
 	*x = TransactionsReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +2969,7 @@ func (x *TransactionsReply) String() string {
 func (*TransactionsReply) ProtoMessage() {}
 
 func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +2982,7 @@ func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsReply.ProtoReflect.Descriptor instead.
 func (*TransactionsReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TransactionsReply) GetTransactions() []*TxStatus {
@@ -2816,7 +3008,7 @@ type TxStatus struct {
 
 func (x *TxStatus) Reset() {
 	*x = TxStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2828,7 +3020,7 @@ func (x *TxStatus) String() string {
 func (*TxStatus) ProtoMessage() {}
 
 func (x *TxStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2841,7 +3033,7 @@ func (x *TxStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxStatus.ProtoReflect.Descriptor instead.
 func (*TxStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TxStatus) GetId() *TxID {
@@ -2896,6 +3088,466 @@ func (x *TxStatus) GetStaged() []string {
 func (x *TxStatus) GetTime() int64 {
 	if x != nil {
 		return x.Time
+	}
+	return 0
+}
+
+type RaftReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cluster       string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Term          uint64                 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
+	Leader        string                 `protobuf:"bytes,5,opt,name=leader,proto3" json:"leader,omitempty"`
+	Quorum        bool                   `protobuf:"varint,6,opt,name=quorum,proto3" json:"quorum,omitempty"`
+	Commit        uint64                 `protobuf:"varint,7,opt,name=commit,proto3" json:"commit,omitempty"`
+	Applied       uint64                 `protobuf:"varint,8,opt,name=applied,proto3" json:"applied,omitempty"`
+	First         uint64                 `protobuf:"varint,9,opt,name=first,proto3" json:"first,omitempty"`
+	Last          uint64                 `protobuf:"varint,10,opt,name=last,proto3" json:"last,omitempty"`
+	Snapshot      uint64                 `protobuf:"varint,11,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	ContactMillis int64                  `protobuf:"zigzag64,12,opt,name=contact_millis,json=contactMillis,proto3" json:"contact_millis,omitempty"`
+	Servers       []*RaftServer          `protobuf:"bytes,13,rep,name=servers,proto3" json:"servers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaftReply) Reset() {
+	*x = RaftReply{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaftReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaftReply) ProtoMessage() {}
+
+func (x *RaftReply) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaftReply.ProtoReflect.Descriptor instead.
+func (*RaftReply) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RaftReply) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *RaftReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *RaftReply) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RaftReply) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *RaftReply) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *RaftReply) GetQuorum() bool {
+	if x != nil {
+		return x.Quorum
+	}
+	return false
+}
+
+func (x *RaftReply) GetCommit() uint64 {
+	if x != nil {
+		return x.Commit
+	}
+	return 0
+}
+
+func (x *RaftReply) GetApplied() uint64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *RaftReply) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *RaftReply) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *RaftReply) GetSnapshot() uint64 {
+	if x != nil {
+		return x.Snapshot
+	}
+	return 0
+}
+
+func (x *RaftReply) GetContactMillis() int64 {
+	if x != nil {
+		return x.ContactMillis
+	}
+	return 0
+}
+
+func (x *RaftReply) GetServers() []*RaftServer {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
+type RaftServer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Addr          string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
+	Voter         bool                   `protobuf:"varint,3,opt,name=voter,proto3" json:"voter,omitempty"`
+	Last          uint64                 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	Applied       uint64                 `protobuf:"varint,5,opt,name=applied,proto3" json:"applied,omitempty"`
+	ContactMillis int64                  `protobuf:"zigzag64,6,opt,name=contact_millis,json=contactMillis,proto3" json:"contact_millis,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaftServer) Reset() {
+	*x = RaftServer{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaftServer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaftServer) ProtoMessage() {}
+
+func (x *RaftServer) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaftServer.ProtoReflect.Descriptor instead.
+func (*RaftServer) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *RaftServer) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RaftServer) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
+func (x *RaftServer) GetVoter() bool {
+	if x != nil {
+		return x.Voter
+	}
+	return false
+}
+
+func (x *RaftServer) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *RaftServer) GetApplied() uint64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *RaftServer) GetContactMillis() int64 {
+	if x != nil {
+		return x.ContactMillis
+	}
+	return 0
+}
+
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // any bytes but NUL
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ExplainRequest) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+type ExplainReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Quorum        bool                   `protobuf:"varint,3,opt,name=quorum,proto3" json:"quorum,omitempty"`
+	Index         uint64                 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
+	Attr          *Attr                  `protobuf:"bytes,5,opt,name=attr,proto3" json:"attr,omitempty"`
+	Target        []byte                 `protobuf:"bytes,6,opt,name=target,proto3" json:"target,omitempty"`
+	Extents       []*Extent              `protobuf:"bytes,7,rep,name=extents,proto3" json:"extents,omitempty"`
+	Blobs         []*BlobOrigin          `protobuf:"bytes,8,rep,name=blobs,proto3" json:"blobs,omitempty"`
+	More          uint64                 `protobuf:"varint,9,opt,name=more,proto3" json:"more,omitempty"`
+	Nodes         []*NodeInfo            `protobuf:"bytes,10,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainReply) Reset() {
+	*x = ExplainReply{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainReply) ProtoMessage() {}
+
+func (x *ExplainReply) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
+func (*ExplainReply) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ExplainReply) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *ExplainReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ExplainReply) GetQuorum() bool {
+	if x != nil {
+		return x.Quorum
+	}
+	return false
+}
+
+func (x *ExplainReply) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ExplainReply) GetAttr() *Attr {
+	if x != nil {
+		return x.Attr
+	}
+	return nil
+}
+
+func (x *ExplainReply) GetTarget() []byte {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *ExplainReply) GetExtents() []*Extent {
+	if x != nil {
+		return x.Extents
+	}
+	return nil
+}
+
+func (x *ExplainReply) GetBlobs() []*BlobOrigin {
+	if x != nil {
+		return x.Blobs
+	}
+	return nil
+}
+
+func (x *ExplainReply) GetMore() uint64 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+func (x *ExplainReply) GetNodes() []*NodeInfo {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+type BlobOrigin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Info          *BlobInfo              `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
+	Wanted        uint32                 `protobuf:"varint,2,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	LiveBytes     uint64                 `protobuf:"varint,3,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
+	Tx            *TxID                  `protobuf:"bytes,4,opt,name=tx,proto3" json:"tx,omitempty"`
+	Index         uint64                 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlobOrigin) Reset() {
+	*x = BlobOrigin{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlobOrigin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlobOrigin) ProtoMessage() {}
+
+func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlobOrigin.ProtoReflect.Descriptor instead.
+func (*BlobOrigin) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *BlobOrigin) GetInfo() *BlobInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+func (x *BlobOrigin) GetWanted() uint32 {
+	if x != nil {
+		return x.Wanted
+	}
+	return 0
+}
+
+func (x *BlobOrigin) GetLiveBytes() uint64 {
+	if x != nil {
+		return x.LiveBytes
+	}
+	return 0
+}
+
+func (x *BlobOrigin) GetTx() *TxID {
+	if x != nil {
+		return x.Tx
+	}
+	return nil
+}
+
+func (x *BlobOrigin) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
 	}
 	return 0
 }
@@ -3020,11 +3672,12 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04kind\"K\n" +
 	"\x05Hello\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x12\n" +
-	"\x04pins\x18\x02 \x03(\x04R\x04pins\"D\n" +
+	"\x04pins\x18\x02 \x03(\x04R\x04pins\"w\n" +
 	"\x04Beat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06unpins\x18\x02 \x03(\x04R\x06unpins\x12\x12\n" +
-	"\x04pins\x18\x03 \x03(\x04R\x04pins\"j\n" +
+	"\x04pins\x18\x03 \x03(\x04R\x04pins\x121\n" +
+	"\bactivity\x18\x04 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\"j\n" +
 	"\x06Notice\x12\x10\n" +
 	"\x03ack\x18\x01 \x01(\x04R\x03ack\x12+\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x15.dfs.meta.v1.NodeInfoR\x05nodes\x12!\n" +
@@ -3064,7 +3717,7 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	" \x01(\rR\x0eminReplicasNow\"=\n" +
 	"\x11RemoveNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
-	"\x05force\x18\x02 \x01(\bR\x05force\"\xe9\x03\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"\xdd\x04\n" +
 	"\vStatusReply\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x18\n" +
@@ -3081,7 +3734,25 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x06inodes\x18\f \x01(\x04R\x06inodes\x12\x1a\n" +
 	"\breplicas\x18\r \x01(\rR\breplicas\x12!\n" +
 	"\fmin_replicas\x18\x0e \x01(\rR\vminReplicas\x12.\n" +
-	"\x13min_replicas_wanted\x18\x0f \x01(\rR\x11minReplicasWanted\"\xb3\x01\n" +
+	"\x13min_replicas_wanted\x18\x0f \x01(\rR\x11minReplicasWanted\x12\x12\n" +
+	"\x04time\x18\x10 \x01(\x10R\x04time\x121\n" +
+	"\bactivity\x18\x11 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\x12+\n" +
+	"\x06upkeep\x18\x12 \x01(\v2\x13.dfs.meta.v1.UpkeepR\x06upkeep\"j\n" +
+	"\x06Upkeep\x12\x1a\n" +
+	"\brepaired\x18\x01 \x01(\x04R\brepaired\x12\x16\n" +
+	"\x06healed\x18\x02 \x01(\x04R\x06healed\x12\x12\n" +
+	"\x04lost\x18\x03 \x01(\x04R\x04lost\x12\x18\n" +
+	"\aunknown\x18\x04 \x01(\x04R\aunknown\"\xb0\x01\n" +
+	"\bActivity\x12\x10\n" +
+	"\x03ops\x18\x01 \x01(\x04R\x03ops\x12\x16\n" +
+	"\x06errors\x18\x02 \x01(\x04R\x06errors\x12\x1d\n" +
+	"\n" +
+	"busy_nanos\x18\x03 \x01(\x04R\tbusyNanos\x12\x1b\n" +
+	"\tin_flight\x18\x04 \x01(\x04R\binFlight\x12\x1d\n" +
+	"\n" +
+	"read_bytes\x18\x05 \x01(\x04R\treadBytes\x12\x1f\n" +
+	"\vwrite_bytes\x18\x06 \x01(\x04R\n" +
+	"writeBytes\"\xb3\x01\n" +
 	"\n" +
 	"NodeStatus\x12)\n" +
 	"\x04info\x18\x01 \x01(\v2\x15.dfs.meta.v1.NodeInfoR\x04info\x12\x14\n" +
@@ -3089,13 +3760,14 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x06member\x18\x03 \x01(\bR\x06member\x12\x18\n" +
 	"\aapplied\x18\x04 \x01(\x04R\aapplied\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\tR\aversion\x12\x18\n" +
-	"\astoring\x18\x06 \x01(\bR\astoring\"\x9e\x01\n" +
+	"\astoring\x18\x06 \x01(\bR\astoring\"\xd1\x01\n" +
 	"\rSessionStatus\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12(\n" +
 	"\x05mount\x18\x02 \x01(\v2\x12.dfs.meta.v1.MountR\x05mount\x12\x12\n" +
 	"\x04pins\x18\x03 \x01(\x04R\x04pins\x12\x1f\n" +
-	"\vidle_millis\x18\x04 \x01(\x03R\n" +
-	"idleMillis\"\x9d\x01\n" +
+	"\vidle_millis\x18\x04 \x01(\x12R\n" +
+	"idleMillis\x121\n" +
+	"\bactivity\x18\x05 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\"\x9d\x01\n" +
 	"\vBlobsStatus\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1d\n" +
@@ -3115,7 +3787,52 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x03ops\x18\x05 \x03(\fR\x03ops\x12+\n" +
 	"\x05blobs\x18\x06 \x03(\v2\x15.dfs.meta.v1.BlobInfoR\x05blobs\x12\x16\n" +
 	"\x06staged\x18\a \x03(\tR\x06staged\x12\x12\n" +
-	"\x04time\x18\b \x01(\x10R\x04time2\xa6\a\n" +
+	"\x04time\x18\b \x01(\x10R\x04time\"\xe5\x02\n" +
+	"\tRaftReply\x12\x18\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x12\n" +
+	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
+	"\x06leader\x18\x05 \x01(\tR\x06leader\x12\x16\n" +
+	"\x06quorum\x18\x06 \x01(\bR\x06quorum\x12\x16\n" +
+	"\x06commit\x18\a \x01(\x04R\x06commit\x12\x18\n" +
+	"\aapplied\x18\b \x01(\x04R\aapplied\x12\x14\n" +
+	"\x05first\x18\t \x01(\x04R\x05first\x12\x12\n" +
+	"\x04last\x18\n" +
+	" \x01(\x04R\x04last\x12\x1a\n" +
+	"\bsnapshot\x18\v \x01(\x04R\bsnapshot\x12%\n" +
+	"\x0econtact_millis\x18\f \x01(\x12R\rcontactMillis\x121\n" +
+	"\aservers\x18\r \x03(\v2\x17.dfs.meta.v1.RaftServerR\aservers\"\x9b\x01\n" +
+	"\n" +
+	"RaftServer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
+	"\x05voter\x18\x03 \x01(\bR\x05voter\x12\x12\n" +
+	"\x04last\x18\x04 \x01(\x04R\x04last\x12\x18\n" +
+	"\aapplied\x18\x05 \x01(\x04R\aapplied\x12%\n" +
+	"\x0econtact_millis\x18\x06 \x01(\x12R\rcontactMillis\"$\n" +
+	"\x0eExplainRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\"\xc2\x02\n" +
+	"\fExplainReply\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x16\n" +
+	"\x06quorum\x18\x03 \x01(\bR\x06quorum\x12\x14\n" +
+	"\x05index\x18\x04 \x01(\x04R\x05index\x12%\n" +
+	"\x04attr\x18\x05 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\x12\x16\n" +
+	"\x06target\x18\x06 \x01(\fR\x06target\x12-\n" +
+	"\aextents\x18\a \x03(\v2\x13.dfs.meta.v1.ExtentR\aextents\x12-\n" +
+	"\x05blobs\x18\b \x03(\v2\x17.dfs.meta.v1.BlobOriginR\x05blobs\x12\x12\n" +
+	"\x04more\x18\t \x01(\x04R\x04more\x12+\n" +
+	"\x05nodes\x18\n" +
+	" \x03(\v2\x15.dfs.meta.v1.NodeInfoR\x05nodes\"\xa7\x01\n" +
+	"\n" +
+	"BlobOrigin\x12)\n" +
+	"\x04info\x18\x01 \x01(\v2\x15.dfs.meta.v1.BlobInfoR\x04info\x12\x16\n" +
+	"\x06wanted\x18\x02 \x01(\rR\x06wanted\x12\x1d\n" +
+	"\n" +
+	"live_bytes\x18\x03 \x01(\x04R\tliveBytes\x12!\n" +
+	"\x02tx\x18\x04 \x01(\v2\x11.dfs.meta.v1.TxIDR\x02tx\x12\x14\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index2\xa6\a\n" +
 	"\x04Meta\x12>\n" +
 	"\x06Commit\x12\x1a.dfs.meta.v1.CommitRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
 	"\x05Abort\x12\x19.dfs.meta.v1.AbortRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
@@ -3131,7 +3848,7 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\fCloseSession\x12\x14.dfs.meta.v1.Session\x1a\x12.dfs.meta.v1.Empty\x129\n" +
 	"\x06Attach\x12\x16.dfs.meta.v1.FromMount\x1a\x13.dfs.meta.v1.Notice(\x010\x01\x126\n" +
 	"\x03Pin\x12\x17.dfs.meta.v1.PinRequest\x1a\x16.dfs.meta.v1.AttrReply\x12A\n" +
-	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\x8b\x03\n" +
+	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\x82\x04\n" +
 	"\aCluster\x128\n" +
 	"\x04Join\x12\x18.dfs.meta.v1.JoinRequest\x1a\x16.dfs.meta.v1.JoinReply\x12A\n" +
 	"\aRemoval\x12\x1b.dfs.meta.v1.RemovalRequest\x1a\x19.dfs.meta.v1.RemovalReply\x12@\n" +
@@ -3139,7 +3856,9 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"RemoveNode\x12\x1e.dfs.meta.v1.RemoveNodeRequest\x1a\x12.dfs.meta.v1.Empty\x126\n" +
 	"\x06Status\x12\x12.dfs.meta.v1.Empty\x1a\x18.dfs.meta.v1.StatusReply\x12P\n" +
 	"\fTransactions\x12 .dfs.meta.v1.TransactionsRequest\x1a\x1e.dfs.meta.v1.TransactionsReply\x127\n" +
-	"\vTransaction\x12\x11.dfs.meta.v1.TxID\x1a\x15.dfs.meta.v1.TxStatusB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
+	"\vTransaction\x12\x11.dfs.meta.v1.TxID\x1a\x15.dfs.meta.v1.TxStatus\x122\n" +
+	"\x04Raft\x12\x12.dfs.meta.v1.Empty\x1a\x16.dfs.meta.v1.RaftReply\x12A\n" +
+	"\aExplain\x12\x1b.dfs.meta.v1.ExplainRequest\x1a\x19.dfs.meta.v1.ExplainReplyB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
 
 var (
 	file_raftmeta_metapb_meta_proto_rawDescOnce sync.Once
@@ -3153,7 +3872,7 @@ func file_raftmeta_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_raftmeta_metapb_meta_proto_rawDescData
 }
 
-var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Empty)(nil),               // 0: dfs.meta.v1.Empty
 	(*TxID)(nil),                // 1: dfs.meta.v1.TxID
@@ -3194,12 +3913,19 @@ var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*RemovalReply)(nil),        // 36: dfs.meta.v1.RemovalReply
 	(*RemoveNodeRequest)(nil),   // 37: dfs.meta.v1.RemoveNodeRequest
 	(*StatusReply)(nil),         // 38: dfs.meta.v1.StatusReply
-	(*NodeStatus)(nil),          // 39: dfs.meta.v1.NodeStatus
-	(*SessionStatus)(nil),       // 40: dfs.meta.v1.SessionStatus
-	(*BlobsStatus)(nil),         // 41: dfs.meta.v1.BlobsStatus
-	(*TransactionsRequest)(nil), // 42: dfs.meta.v1.TransactionsRequest
-	(*TransactionsReply)(nil),   // 43: dfs.meta.v1.TransactionsReply
-	(*TxStatus)(nil),            // 44: dfs.meta.v1.TxStatus
+	(*Upkeep)(nil),              // 39: dfs.meta.v1.Upkeep
+	(*Activity)(nil),            // 40: dfs.meta.v1.Activity
+	(*NodeStatus)(nil),          // 41: dfs.meta.v1.NodeStatus
+	(*SessionStatus)(nil),       // 42: dfs.meta.v1.SessionStatus
+	(*BlobsStatus)(nil),         // 43: dfs.meta.v1.BlobsStatus
+	(*TransactionsRequest)(nil), // 44: dfs.meta.v1.TransactionsRequest
+	(*TransactionsReply)(nil),   // 45: dfs.meta.v1.TransactionsReply
+	(*TxStatus)(nil),            // 46: dfs.meta.v1.TxStatus
+	(*RaftReply)(nil),           // 47: dfs.meta.v1.RaftReply
+	(*RaftServer)(nil),          // 48: dfs.meta.v1.RaftServer
+	(*ExplainRequest)(nil),      // 49: dfs.meta.v1.ExplainRequest
+	(*ExplainReply)(nil),        // 50: dfs.meta.v1.ExplainReply
+	(*BlobOrigin)(nil),          // 51: dfs.meta.v1.BlobOrigin
 }
 var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	1,  // 0: dfs.meta.v1.AbortRequest.tx:type_name -> dfs.meta.v1.TxID
@@ -3216,65 +3942,80 @@ var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	28, // 11: dfs.meta.v1.FromMount.hello:type_name -> dfs.meta.v1.Hello
 	29, // 12: dfs.meta.v1.FromMount.beat:type_name -> dfs.meta.v1.Beat
 	23, // 13: dfs.meta.v1.Hello.session:type_name -> dfs.meta.v1.Session
-	31, // 14: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
-	32, // 15: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
-	31, // 16: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
-	39, // 17: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
-	40, // 18: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
-	41, // 19: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
-	31, // 20: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
-	23, // 21: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
-	22, // 22: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
-	44, // 23: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
-	1,  // 24: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
-	16, // 25: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
-	3,  // 26: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
-	5,  // 27: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
-	8,  // 28: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
-	9,  // 29: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
-	10, // 30: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
-	9,  // 31: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
-	14, // 32: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
-	18, // 33: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
-	9,  // 34: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
-	0,  // 35: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
-	22, // 36: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
-	23, // 37: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
-	27, // 38: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
-	24, // 39: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
-	25, // 40: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
-	33, // 41: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
-	35, // 42: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
-	37, // 43: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
-	0,  // 44: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
-	42, // 45: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
-	1,  // 46: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
-	4,  // 47: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
-	4,  // 48: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
-	7,  // 49: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
-	7,  // 50: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
-	12, // 51: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
-	13, // 52: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
-	17, // 53: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
-	19, // 54: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
-	20, // 55: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
-	21, // 56: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
-	23, // 57: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
-	0,  // 58: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
-	30, // 59: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
-	7,  // 60: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
-	26, // 61: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
-	34, // 62: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
-	36, // 63: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
-	0,  // 64: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
-	38, // 65: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
-	43, // 66: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
-	44, // 67: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
-	47, // [47:68] is the sub-list for method output_type
-	26, // [26:47] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	40, // 14: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
+	31, // 15: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
+	32, // 16: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
+	31, // 17: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
+	41, // 18: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
+	42, // 19: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
+	43, // 20: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
+	40, // 21: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
+	39, // 22: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
+	31, // 23: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
+	23, // 24: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
+	22, // 25: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
+	40, // 26: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
+	46, // 27: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
+	1,  // 28: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
+	16, // 29: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
+	48, // 30: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
+	6,  // 31: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
+	15, // 32: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
+	51, // 33: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
+	31, // 34: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
+	16, // 35: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
+	1,  // 36: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
+	3,  // 37: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
+	5,  // 38: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
+	8,  // 39: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
+	9,  // 40: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
+	10, // 41: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
+	9,  // 42: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
+	14, // 43: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
+	18, // 44: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
+	9,  // 45: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
+	0,  // 46: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
+	22, // 47: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
+	23, // 48: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
+	27, // 49: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
+	24, // 50: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
+	25, // 51: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
+	33, // 52: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
+	35, // 53: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
+	37, // 54: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
+	0,  // 55: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
+	44, // 56: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
+	1,  // 57: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
+	0,  // 58: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
+	49, // 59: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
+	4,  // 60: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
+	4,  // 61: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
+	7,  // 62: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
+	7,  // 63: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
+	12, // 64: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
+	13, // 65: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
+	17, // 66: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
+	19, // 67: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
+	20, // 68: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
+	21, // 69: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
+	23, // 70: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
+	0,  // 71: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
+	30, // 72: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
+	7,  // 73: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
+	26, // 74: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
+	34, // 75: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
+	36, // 76: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
+	0,  // 77: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
+	38, // 78: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
+	45, // 79: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
+	46, // 80: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
+	47, // 81: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
+	50, // 82: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
+	60, // [60:83] is the sub-list for method output_type
+	37, // [37:60] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_raftmeta_metapb_meta_proto_init() }
@@ -3292,7 +4033,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raftmeta_metapb_meta_proto_rawDesc), len(file_raftmeta_metapb_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

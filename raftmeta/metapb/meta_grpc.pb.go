@@ -657,6 +657,8 @@ const (
 	Cluster_Status_FullMethodName       = "/dfs.meta.v1.Cluster/Status"
 	Cluster_Transactions_FullMethodName = "/dfs.meta.v1.Cluster/Transactions"
 	Cluster_Transaction_FullMethodName  = "/dfs.meta.v1.Cluster/Transaction"
+	Cluster_Raft_FullMethodName         = "/dfs.meta.v1.Cluster/Raft"
+	Cluster_Explain_FullMethodName      = "/dfs.meta.v1.Cluster/Explain"
 )
 
 // ClusterClient is the client API for Cluster service.
@@ -669,6 +671,8 @@ type ClusterClient interface {
 	Status(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*StatusReply, error)
 	Transactions(ctx context.Context, in *TransactionsRequest, opts ...grpc.CallOption) (*TransactionsReply, error)
 	Transaction(ctx context.Context, in *TxID, opts ...grpc.CallOption) (*TxStatus, error)
+	Raft(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*RaftReply, error)
+	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainReply, error)
 }
 
 type clusterClient struct {
@@ -739,6 +743,26 @@ func (c *clusterClient) Transaction(ctx context.Context, in *TxID, opts ...grpc.
 	return out, nil
 }
 
+func (c *clusterClient) Raft(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*RaftReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RaftReply)
+	err := c.cc.Invoke(ctx, Cluster_Raft_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainReply)
+	err := c.cc.Invoke(ctx, Cluster_Explain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ClusterServer is the server API for Cluster service.
 // All implementations must embed UnimplementedClusterServer
 // for forward compatibility.
@@ -749,6 +773,8 @@ type ClusterServer interface {
 	Status(context.Context, *Empty) (*StatusReply, error)
 	Transactions(context.Context, *TransactionsRequest) (*TransactionsReply, error)
 	Transaction(context.Context, *TxID) (*TxStatus, error)
+	Raft(context.Context, *Empty) (*RaftReply, error)
+	Explain(context.Context, *ExplainRequest) (*ExplainReply, error)
 	mustEmbedUnimplementedClusterServer()
 }
 
@@ -776,6 +802,12 @@ func (UnimplementedClusterServer) Transactions(context.Context, *TransactionsReq
 }
 func (UnimplementedClusterServer) Transaction(context.Context, *TxID) (*TxStatus, error) {
 	return nil, status.Error(codes.Unimplemented, "method Transaction not implemented")
+}
+func (UnimplementedClusterServer) Raft(context.Context, *Empty) (*RaftReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Raft not implemented")
+}
+func (UnimplementedClusterServer) Explain(context.Context, *ExplainRequest) (*ExplainReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
 }
 func (UnimplementedClusterServer) mustEmbedUnimplementedClusterServer() {}
 func (UnimplementedClusterServer) testEmbeddedByValue()                 {}
@@ -906,6 +938,42 @@ func _Cluster_Transaction_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cluster_Raft_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Raft(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Raft_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Raft(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Explain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Explain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Explain(ctx, req.(*ExplainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Cluster_ServiceDesc is the grpc.ServiceDesc for Cluster service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -936,6 +1004,14 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Transaction",
 			Handler:    _Cluster_Transaction_Handler,
+		},
+		{
+			MethodName: "Raft",
+			Handler:    _Cluster_Raft_Handler,
+		},
+		{
+			MethodName: "Explain",
+			Handler:    _Cluster_Explain_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -58,7 +58,7 @@ func (c *Client) RemoveNode(ctx context.Context, node fs.NodeID, force bool) err
 // Admin asks the node at addr and no other.
 func (c *Client) Admin(addr string) fs.Admin { return &admin{c, []string{addr}} }
 
-// Status implements fs.Admin at the first node that answers, as the two below do.
+// Status implements fs.Admin at the first node that answers, as those below do.
 func (c *Client) Status(ctx context.Context) (*fs.Status, error) { return c.anyone().Status(ctx) }
 
 // Transactions implements fs.Admin.
@@ -69,6 +69,14 @@ func (c *Client) Transactions(ctx context.Context, limit int) ([]fs.TxStatus, er
 // Transaction implements fs.Admin.
 func (c *Client) Transaction(ctx context.Context, id fs.TxID) (*fs.TxStatus, error) {
 	return c.anyone().Transaction(ctx, id)
+}
+
+// Raft implements fs.Admin.
+func (c *Client) Raft(ctx context.Context) (*fs.RaftStatus, error) { return c.anyone().Raft(ctx) }
+
+// Explain implements fs.Admin.
+func (c *Client) Explain(ctx context.Context, path string) (*fs.Explanation, error) {
+	return c.anyone().Explain(ctx, path)
 }
 
 func (c *Client) anyone() *admin { return &admin{c, c.peers.list()} }
@@ -100,6 +108,22 @@ func (a *admin) Transaction(ctx context.Context, id fs.TxID) (*fs.TxStatus, erro
 	}
 	t := fromTxStatus(rep)
 	return &t, nil
+}
+
+func (a *admin) Raft(ctx context.Context) (*fs.RaftStatus, error) {
+	rep, err := ask(ctx, a, "raft status", &metapb.Empty{}, unchecked, metapb.ClusterClient.Raft)
+	if err != nil {
+		return nil, err
+	}
+	return fromRaft(rep), nil
+}
+
+func (a *admin) Explain(ctx context.Context, path string) (*fs.Explanation, error) {
+	rep, err := ask(ctx, a, "explain", &metapb.ExplainRequest{Path: []byte(path)}, checkExplain, metapb.ClusterClient.Explain)
+	if err != nil {
+		return nil, err
+	}
+	return fromExplanation(rep), nil
 }
 
 // ask goes to the next address when one cannot answer. A node without a quorum needs its time to find that out: each

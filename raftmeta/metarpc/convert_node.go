@@ -26,12 +26,13 @@ func toStatus(s *fs.Status) *metapb.StatusReply {
 		Blobs: &metapb.BlobsStatus{Count: s.Blobs.Count, Bytes: s.Blobs.Bytes, LiveBytes: s.Blobs.LiveBytes,
 			UnderReplicated: s.Blobs.UnderReplicated, Garbage: s.Blobs.Garbage},
 		Inodes: s.Inodes, Replicas: uint32(s.Replicas), MinReplicas: uint32(s.MinReplicas),
-		MinReplicasWanted: uint32(s.MinReplicasWanted),
+		MinReplicasWanted: uint32(s.MinReplicasWanted), Time: int64(s.Time), Activity: toActivity(s.Activity),
+		Upkeep: &metapb.Upkeep{Repaired: s.Upkeep.Repaired, Healed: s.Upkeep.Healed, Lost: s.Upkeep.Lost, Unknown: s.Upkeep.Unknown},
 	}
 }
 
 func fromStatus(s *metapb.StatusReply) *fs.Status {
-	b := s.GetBlobs()
+	b, u := s.GetBlobs(), s.GetUpkeep()
 	return &fs.Status{
 		Cluster: s.GetCluster(), Node: fs.NodeID(s.GetNode()), Version: s.GetVersion(), Leader: fs.NodeID(s.GetLeader()),
 		Term: s.GetTerm(), Quorum: s.GetQuorum(), Applied: s.GetApplied(), Commit: s.GetCommit(),
@@ -39,7 +40,8 @@ func fromStatus(s *metapb.StatusReply) *fs.Status {
 		Blobs: fs.BlobsStatus{Count: b.GetCount(), Bytes: b.GetBytes(), LiveBytes: b.GetLiveBytes(),
 			UnderReplicated: b.GetUnderReplicated(), Garbage: b.GetGarbage()},
 		Inodes: s.GetInodes(), Replicas: int(s.GetReplicas()), MinReplicas: int(s.GetMinReplicas()),
-		MinReplicasWanted: int(s.GetMinReplicasWanted()),
+		MinReplicasWanted: int(s.GetMinReplicasWanted()), Time: fs.Time(s.GetTime()), Activity: fromActivity(s.GetActivity()),
+		Upkeep: fs.Upkeep{Repaired: u.GetRepaired(), Healed: u.GetHealed(), Lost: u.GetLost(), Unknown: u.GetUnknown()},
 	}
 }
 
@@ -66,12 +68,13 @@ func fromRemoval(r *metapb.RemovalReply) *fs.Removal {
 }
 
 func toSessionStatus(s fs.SessionStatus) *metapb.SessionStatus {
-	return &metapb.SessionStatus{Session: toSession(s.Session), Mount: toMount(s.Mount), Pins: uint64(s.Pins), IdleMillis: s.IdleMillis}
+	return &metapb.SessionStatus{Session: toSession(s.Session), Mount: toMount(s.Mount), Pins: uint64(s.Pins), IdleMillis: s.IdleMillis,
+		Activity: toActivity(s.Activity)}
 }
 
 func fromSessionStatus(s *metapb.SessionStatus) fs.SessionStatus {
 	return fs.SessionStatus{Session: fromSession(s.GetSession()), Mount: fromMount(s.GetMount()), Pins: int(s.GetPins()),
-		IdleMillis: s.GetIdleMillis()}
+		IdleMillis: s.GetIdleMillis(), Activity: fromActivity(s.GetActivity())}
 }
 
 func toTxStatus(t fs.TxStatus) *metapb.TxStatus {

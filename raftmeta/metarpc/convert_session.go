@@ -34,11 +34,13 @@ func fromInoRange(r *metapb.InoRange) fs.InoRange {
 }
 
 func toBeat(b fs.Beat) *metapb.Beat {
-	return &metapb.Beat{Seq: b.Seq, Pins: each(b.Pins, toIno), Unpins: each(b.Unpins, toIno)}
+	return &metapb.Beat{Seq: b.Seq, Pins: each(b.Pins, toIno), Unpins: each(b.Unpins, toIno),
+		Activity: toActivity(b.Activity)}
 }
 
 func fromBeat(b *metapb.Beat) fs.Beat {
-	return fs.Beat{Seq: b.GetSeq(), Pins: each(b.GetPins(), fromIno), Unpins: each(b.GetUnpins(), fromIno)}
+	return fs.Beat{Seq: b.GetSeq(), Pins: each(b.GetPins(), fromIno), Unpins: each(b.GetUnpins(), fromIno),
+		Activity: fromActivity(b.GetActivity())}
 }
 
 func toNotice(n fs.Notice) *metapb.Notice {

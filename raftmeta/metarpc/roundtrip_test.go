@@ -29,6 +29,8 @@ func exactCalls() []exact {
 		status  = fill[fs.Status]()
 		txs     = fill[[]fs.TxStatus]()
 		removal = fill[fs.Removal]()
+		raft    = fill[fs.RaftStatus]()
+		why     = fill[fs.Explanation]()
 		inos    = fill[fs.InoRange]()
 		tx      = sampleTx()
 		id      = fs.TxID{Session: 3, Seq: 4}
@@ -37,6 +39,9 @@ func exactCalls() []exact {
 	layout.Extents[0].Data = nil
 	layout.Extents[1].Blob, layout.Extents[1].BlobOff = fs.BlobID{}, 0
 	mount.Path, txs[0].Ops[0], listing.Entries[0].Name = "/mnt/\xff\xfe", "create 1/\xff", "name\xff"
+	why.Path, why.Target = "/d\xff/f", "\xff"
+	why.Extents[0].Data = nil
+	why.Extents[1].Data, why.Extents[1].Blob, why.Extents[1].BlobOff = nil, fs.BlobID{}, 0
 	node.Addr, node.State = "10.0.0.1:7400", fs.NodeSuspect
 
 	return []exact{
@@ -60,6 +65,8 @@ func exactCalls() []exact {
 		{"status", nil, &status, func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx) }},
 		{"transactions", []any{13}, txs, func(ctx context.Context, c *Client) (any, error) { return c.Transactions(ctx, 13) }},
 		{"transaction", []any{id}, &txs[1], func(ctx context.Context, c *Client) (any, error) { return c.Admin("a").Transaction(ctx, id) }},
+		{"raft", nil, &raft, func(ctx context.Context, c *Client) (any, error) { return c.Raft(ctx) }},
+		{"explain", []any{"/d\xff/f"}, &why, func(ctx context.Context, c *Client) (any, error) { return c.Explain(ctx, "/d\xff/f") }},
 	}
 }
 

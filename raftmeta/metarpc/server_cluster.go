@@ -74,3 +74,21 @@ func (s *clusterServer) Transaction(ctx context.Context, r *metapb.TxID) (*metap
 		return s.admin.Transaction(ctx, fromTxID(r))
 	}, func(t *fs.TxStatus) *metapb.TxStatus { return toTxStatus(*t) })
 }
+
+func (s *clusterServer) Raft(ctx context.Context, r *metapb.Empty) (*metapb.RaftReply, error) {
+	return serve(ctx, s.limit, r, unchecked, func(ctx context.Context, _ *metapb.Empty) (*fs.RaftStatus, error) {
+		if s.admin == nil {
+			return nil, missing("the status of Raft")
+		}
+		return s.admin.Raft(ctx)
+	}, toRaft)
+}
+
+func (s *clusterServer) Explain(ctx context.Context, r *metapb.ExplainRequest) (*metapb.ExplainReply, error) {
+	return serve(ctx, s.limit, r, checkExplain, func(ctx context.Context, r *metapb.ExplainRequest) (*fs.Explanation, error) {
+		if s.admin == nil {
+			return nil, missing("explanations")
+		}
+		return s.admin.Explain(ctx, string(r.GetPath()))
+	}, toExplanation)
+}

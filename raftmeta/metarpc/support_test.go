@@ -118,6 +118,14 @@ func (f *fakeMeta) Transaction(ctx context.Context, id fs.TxID) (*fs.TxStatus, e
 	return answer[*fs.TxStatus](f.do(ctx, "transaction", id))
 }
 
+func (f *fakeMeta) Raft(ctx context.Context) (*fs.RaftStatus, error) {
+	return answer[*fs.RaftStatus](f.do(ctx, "raft"))
+}
+
+func (f *fakeMeta) Explain(ctx context.Context, path string) (*fs.Explanation, error) {
+	return answer[*fs.Explanation](f.do(ctx, "explain", path))
+}
+
 // network is a set of nodes on in-memory connections. An address without a server refuses connections.
 type network struct {
 	t  *testing.T

@@ -187,3 +187,14 @@ func checkTransactions(r *metapb.TransactionsRequest) error {
 	}
 	return nil
 }
+
+func checkExplain(r *metapb.ExplainRequest) error {
+	p := string(r.GetPath())
+	if len(p) > fs.PathMax {
+		return fmt.Errorf("request refused: a path of %d bytes: %w", len(p), fs.ErrNameTooLong)
+	}
+	if p == "" || strings.ContainsRune(p, 0) {
+		return invalid("path %q", p)
+	}
+	return nil
+}
