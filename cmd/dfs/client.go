@@ -19,6 +19,30 @@ func (a *admin) ask(ctx context.Context, question func(context.Context, fs.Admin
 	return a.connect(ctx, func(ctx context.Context, c *metarpc.Client) error { return question(ctx, c) })
 }
 
+// askLeader is ask for a status that only the leader has all of. Where there is none, or it does not answer, the status of
+// the node that was asked first has to do.
+func (a *admin) askLeader(ctx context.Context, answer func(context.Context, *fs.Status) error) error {
+	return a.connect(ctx, func(ctx context.Context, c *metarpc.Client) error {
+		s, err := c.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return answer(ctx, fromLeader(ctx, c, s))
+	})
+}
+
+// fromLeader is the leader's status in the place of another node's, if it can be had.
+func fromLeader(ctx context.Context, c *metarpc.Client, s *fs.Status) *fs.Status {
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; n.ID == s.Leader && s.Leader != s.Node {
+			if better, err := c.Admin(n.Addr).Status(ctx); err == nil {
+				return better
+			}
+		}
+	}
+	return s
+}
+
 // connect has fn talk to the cluster, for as long as --timeout says.
 func (a *admin) connect(ctx context.Context, fn func(context.Context, *metarpc.Client) error) (err error) {
 	addrs, err := cluster.ParseAddrs(a.Addr, cluster.PortRPC)

@@ -21,7 +21,7 @@ func (a *admin) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show the cluster on one screen: quorum, nodes, mounts, blobs",
 		Long: "Shows the cluster as one node sees it, that node's name in the first line. Without a majority the answer is\n" +
-			"what the node knows from before; the first line then says NO QUORUM.",
+			"what the node knows from before; the first line then says NO QUORUM. What is wrong stands below it, the worst first.",
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, node fs.Admin) error {
@@ -65,20 +65,32 @@ func writeHead(out *strings.Builder, s *fs.Status) {
 	}
 	quorum := "quorum ok"
 	if !s.Quorum {
-		quorum = "NO QUORUM: nothing can be changed, and what follows may be out of date"
+		quorum = "NO QUORUM"
 	}
-	leader := string(s.Leader)
-	if leader == "" {
-		leader = "none"
+	fmt.Fprintf(out, "cluster %s   %s   leader %s (term %d)   seen by %s\n", s.Cluster, quorum, leaderName(s.Leader), s.Term, s.Node)
+	writeAlarms(out, alarms(s))
+}
+
+// alarmsShown keeps the status to one screen; dfs doctor tells all.
+const alarmsShown = 6
+
+func writeAlarms(out *strings.Builder, list []alarm) {
+	for _, a := range list[:min(len(list), alarmsShown)] {
+		fmt.Fprintf(out, "! %s\n", a.Cause)
 	}
-	fmt.Fprintf(out, "cluster %s   %s   leader %s (term %d)   seen by %s\n", s.Cluster, quorum, leader, s.Term, s.Node)
-	if s.MinReplicas < s.MinReplicasWanted {
-		fmt.Fprintf(out, "REDUNDANCY BELOW what is wanted: fsync returns with %d of %d copies, since no more nodes store blobs; add nodes\n",
-			s.MinReplicas, s.MinReplicasWanted)
+	switch more := len(list) - alarmsShown; {
+	case more > 0:
+		fmt.Fprintf(out, "! … and %d more; \"dfs doctor\" tells all, and what to do\n", more)
+	case len(list) > 0:
+		fmt.Fprintf(out, "  \"dfs doctor\" tells what to do\n")
 	}
-	if able := writable(s); able < s.MinReplicas {
-		fmt.Fprintf(out, "WRITES OF FILE DATA FAIL: %d nodes are alive and have space, %d copies are needed; start or add nodes\n", able, s.MinReplicas)
+}
+
+func leaderName(id fs.NodeID) string {
+	if id == "" {
+		return "none"
 	}
+	return string(id)
 }
 
 // writable counts the nodes that can take a new blob now.
@@ -126,6 +138,9 @@ func nodeState(n *fs.NodeStatus) string {
 	return n.State.String()
 }
 
+// mountsShown keeps the status to one screen; dfs mount ls tells all.
+const mountsShown = 8
+
 func writeSessions(out *strings.Builder, sessions []fs.SessionStatus) {
 	if len(sessions) == 0 {
 		return
@@ -133,11 +148,13 @@ func writeSessions(out *strings.Builder, sessions []fs.SessionStatus) {
 	fmt.Fprintln(out)
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "MOUNT\tON\tSESSION\tSINCE\tOPEN FILES\tHEARD OF")
-	for _, m := range sessions {
-		fmt.Fprintf(t, "%s\t%s, pid %d\t%d\t%s\t%d\t%.1fs ago\n", m.Mount.Path, m.Mount.Host, m.Mount.PID, m.ID,
-			m.Mount.Opened.Std().Format("2006-01-02 15:04:05"), m.Pins, float64(m.IdleMillis)/1000)
+	for i := range sessions[:min(len(sessions), mountsShown)] {
+		writeSession(t, &sessions[i])
 	}
 	_ = t.Flush() // a strings.Builder does not fail
+	if more := len(sessions) - mountsShown; more > 0 {
+		fmt.Fprintf(out, "… and %d more, see \"dfs mount ls\"\n", more)
+	}
 }
 
 func writeBlobs(out *strings.Builder, s *fs.Status) {

@@ -86,24 +86,38 @@ func TestStatusOfALoneNode_SaysThatRedundancyIsMissing(t *testing.T) {
 	s := sample()
 	s.MinReplicas = 1
 	got := render(t, s)
-	if l := line(t, got, "REDUNDANCY"); !strings.Contains(l, "BELOW") || !strings.Contains(l, "1 of 2 copies") {
-		t.Error(l)
+	if !strings.Contains(got, "! REDUNDANCY BELOW what is wanted: fsync returns with 1 of 2 copies") {
+		t.Error(got)
 	}
 	if !strings.Contains(got, "3 replicas, at least 1 (wanted: 2)") {
 		t.Error(got)
 	}
-	if got := render(t, sample()); strings.Contains(got, "REDUNDANCY") {
-		t.Error(got)
+	if got := render(t, healthy()); strings.Contains(got, "!") {
+		t.Errorf("all is well, but it says\n%s", got)
 	}
 }
 
 func TestStatusWithTooFewWritableNodes_SaysThatWritesFail(t *testing.T) {
 	s := sample() // a is well, b is full, c is dead, d is no member
-	if l := line(t, render(t, s), "WRITES"); !strings.Contains(l, "1 nodes are alive and have space, 2 copies are needed") {
-		t.Error(l)
+	if got := render(t, s); !strings.Contains(got, "! WRITES OF FILE DATA FAIL: 1 nodes are alive and have space, 2 copies are needed") {
+		t.Error(got)
 	}
 	s.Nodes[1].Load.ReadOnly = false
 	if got := render(t, s); strings.Contains(got, "WRITES") {
+		t.Error(got)
+	}
+}
+
+func TestStatusOfABigClusterInTrouble_StaysOneScreen(t *testing.T) {
+	s := healthy()
+	for i := range 30 {
+		s.Sessions = append(s.Sessions, fs.SessionStatus{Session: fs.Session{ID: fs.SessionID(100 + i)}, Mount: fs.Mount{Path: "/m", Version: "v1"}, IdleMillis: 60_000})
+	}
+	got := render(t, s)
+	if n := strings.Count(got, "\n"); n > 30 {
+		t.Errorf("%d lines:\n%s", n, got)
+	}
+	if !strings.Contains(got, "and 24 more") || !strings.Contains(got, "and 23 more, see \"dfs mount ls\"") {
 		t.Error(got)
 	}
 }

@@ -48,7 +48,7 @@ type Node struct {
 func (n *Node) Register(flags *pflag.FlagSet) {
 	flags.StringVar(&n.File, "config", "", "YAML file of options, one \"option: value\" a line")
 	flags.StringVar(&n.Name, "name", "", "this node's name for life (default: host name and a random part, chosen with the directory)")
-	flags.StringVar(&n.Dir, "dir", defaultDir(), "where this node keeps its metadata and blobs")
+	flags.StringVar(&n.Dir, "dir", DefaultDir(), "where this node keeps its metadata and blobs")
 	flags.StringVar(&n.Listen, "listen", "", "address of RPC and Raft (default 127.0.0.1:7400, or the interface that leads to --join)")
 	flags.StringVar(&n.Gossip, "gossip", "", "address of gossip, TCP and UDP (default: the host of --listen, port 7401)")
 	flags.StringVar(&n.HTTP, "http", "", "address of /livez, /readyz and /v1/status (default: the host of --listen, port 7480; \"off\")")
@@ -73,8 +73,8 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	n.Log.register(flags)
 }
 
-// defaultDir is the system's place for root and the user's for others.
-func defaultDir() string {
+// DefaultDir is the system's place for root and the user's for others.
+func DefaultDir() string {
 	if os.Geteuid() == 0 {
 		return "/var/lib/dfs"
 	}
