@@ -3,11 +3,11 @@ package fs
 // Activity counts the requests that a node or a mount has answered since it was started. The numbers only rise, but for
 // InFlight; a restart begins at 0 again.
 type Activity struct {
-	Ops       uint64
-	Errors    uint64 // of Ops, those answered with an error, "no such file" included
-	BusyNanos uint64 // sum of the times that Ops took
-	InFlight  uint64
-	ReadBytes uint64 // file data
+	Ops        uint64
+	Errors     uint64 // of Ops, those answered with an error, "no such file" included
+	BusyNanos  uint64 // sum of the times that Ops took
+	InFlight   uint64
+	ReadBytes  uint64 // file data
 	WriteBytes uint64
 }
 

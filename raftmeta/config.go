@@ -41,13 +41,32 @@ type Config struct {
 	// DESIGN.md for what they assume of clocks.
 	NoLease bool
 
-	Faults fs.Faults
-	Logger *slog.Logger
+	Observer Observer
+	Faults   fs.Faults
+	Logger   *slog.Logger
 
 	// bootID overrides the kernel's boot id, segmentSize the log's, stateTableSize the state's, in tests.
 	bootID         string
 	segmentSize    int
 	stateTableSize int64
+}
+
+// Observer is told how long things took, for metrics. Nil functions are not called; the others must not block.
+type Observer struct {
+	Synced    func(time.Duration) // a write of entries to the log, its sync included
+	Committed func(time.Duration) // an entry proposed here, until it was committed and applied here
+}
+
+func (o *Observer) synced(d time.Duration) {
+	if o.Synced != nil {
+		o.Synced(d)
+	}
+}
+
+func (o *Observer) committed(d time.Duration) {
+	if o.Committed != nil {
+		o.Committed(d)
+	}
 }
 
 // NodeDetails is what only gossip knows of a node.

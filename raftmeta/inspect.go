@@ -44,6 +44,9 @@ func (n *Node) Raft(ctx context.Context) (*fs.RaftStatus, error) {
 	return s, nil
 }
 
+// LeaderChanges counts how often this node has heard of a leader other than before, itself included, since it was opened.
+func (n *Node) LeaderChanges() uint64 { return n.leaderChanges.Load() }
+
 // raftServer is what this node knows of a member; own is its own status.
 func (n *Node) raftServer(server raft.Server, own *fs.RaftStatus) fs.RaftServer {
 	m := fs.RaftServer{ID: fs.NodeID(server.ID), Addr: string(server.Address), Voter: server.Suffrage == raft.Voter, ContactMillis: -1}

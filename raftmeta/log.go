@@ -34,6 +34,7 @@ type logStore struct {
 
 	first   func() error // called once, when something has been written and nothing acknowledged yet; nil: nothing is done
 	faults  fs.Faults
+	synced  func(time.Duration) // see Observer
 	opened  time.Time
 	storing atomic.Int64 // when the writing of entries at hand began, nanoseconds since opened; 0 for none
 	setting atomic.Int64 // likewise of a stable value
@@ -64,7 +65,7 @@ func openLog(dir string, c *Config, fail func(error)) (*logStore, error) {
 		return nil, errors.Join(fmt.Errorf("open the log: %w: %w", err, fs.ErrCorrupt), m.close())
 	}
 	l := &logStore{wal: w, mark: m, cache: newLogCache(logCacheBytes), fail: fail, faults: c.Faults,
-		opened: time.Now()}
+		synced: c.Observer.synced, opened: time.Now()}
 	if err := l.verify(marked); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -191,6 +192,7 @@ func (l *logStore) StoreLogs(entries []*raft.Log) error {
 		sealed[i] = sealLog(e)
 		size += len(e.Data)
 	}
+	began := time.Now()
 	err := l.write(&l.storing, func() error {
 		if err := l.wal.StoreLogs(sealed); err != nil {
 			return fmt.Errorf("write to the log: %w", err)
@@ -200,6 +202,7 @@ func (l *logStore) StoreLogs(entries []*raft.Log) error {
 	if err != nil {
 		return err
 	}
+	l.synced(time.Since(began))
 	l.written.Add(int64(size))
 	l.cache.put(entries)
 	return nil

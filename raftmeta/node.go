@@ -34,8 +34,11 @@ type Node struct {
 	decisions *decisions
 	identity  *identity
 
-	raft   atomic.Pointer[raftHandle] // replaced once, by Bootstrap
-	notify chan bool                  // from Raft: leadership gained and lost
+	raft atomic.Pointer[raftHandle] // replaced once, by Bootstrap
+
+	leaderChanges atomic.Uint64
+
+	notify chan bool // from Raft: leadership gained and lost
 	leader *leadership
 
 	ctx    context.Context // ends when the Node fails or is closed

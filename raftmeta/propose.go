@@ -128,14 +128,16 @@ func (p *proposer) send(batch []*proposal) {
 	if term := batch[0].term; term != 0 {
 		entry.Extensions = be64(term)
 	}
+	began := time.Now()
 	future := p.n.raft.Load().ApplyLog(entry, p.n.cfg.Timings.Operation)
 	p.n.loops.Go(func() {
-		p.answer(batch, future)
+		p.answer(batch, future, began)
 		<-p.inFlight
 	})
 }
 
-func (p *proposer) answer(batch []*proposal, future raft.ApplyFuture) {
+// answer waits for the fate of a batch that was sent at began, and hands it on.
+func (p *proposer) answer(batch []*proposal, future raft.ApplyFuture, began time.Time) {
 	err := await(p.n.ctx, future)
 	var response *applied
 	if err == nil {
@@ -146,6 +148,9 @@ func (p *proposer) answer(batch []*proposal, future raft.ApplyFuture) {
 		case response.err != nil:
 			err = fmt.Errorf("%w: %w", response.err, fs.ErrUnavailable)
 		}
+	}
+	if err == nil {
+		p.n.cfg.Observer.committed(time.Since(began))
 	}
 	for i, one := range batch {
 		if err != nil {

@@ -52,6 +52,12 @@ func (n *Node) startRaft(restore bool) error {
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
+	r.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
+		if seen, ok := o.Data.(raft.LeaderObservation); ok && seen.LeaderID != "" {
+			n.leaderChanges.Add(1)
+		}
+		return false // there is no channel: the filter is all that is wanted
+	}))
 	n.store.armed.Store(true)
 	n.raft.Store(&raftHandle{r, sync.OnceValue(r.Shutdown)})
 	if n.ctx.Err() != nil { // failed meanwhile, before there was anything to shut down

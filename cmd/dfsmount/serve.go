@@ -12,6 +12,7 @@ import (
 	"dfs/cmd/internal/config"
 	"dfs/cmd/internal/pidfile"
 	"dfs/cmd/internal/version"
+	"dfs/fs"
 	"dfs/fs/fusefs"
 )
 
@@ -47,6 +48,15 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	client.CountBy(func() fs.Activity {
+		stats := server.Stats()
+		return stats.Activity()
+	})
+	stopMetrics, err := m.serveMetrics(ctx, server.Stats, log)
+	if err != nil {
+		return errors.Join(err, unmount(ctx, server))
+	}
+	defer func() { err = errors.Join(err, stopMetrics()) }()
 	if err := pidfile.Write(m.PIDFile); err != nil {
 		return errors.Join(err, unmount(ctx, server))
 	}

@@ -28,6 +28,7 @@ func (f *front) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 	if !status.Ok() {
 		return nil, status
 	}
+	f.stats.read.Add(uint64(n))
 	return fuse.ReadResultData(buf[:n]), fuse.OK
 }
 
@@ -48,6 +49,7 @@ func (f *front) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (wr
 		}
 		n, err := write(r, data, in.Offset)
 		written = uint32(n)
+		f.stats.written.Add(uint64(n))
 		if err != nil {
 			return err
 		}

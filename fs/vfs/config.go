@@ -30,8 +30,8 @@ type Config struct {
 	Now       func() time.Time // time.Now
 	// Activity is what the mount has done so far, told to the leader with every beat; nothing. It must not block.
 	Activity func() fs.Activity
-	Faults    fs.Faults
-	Logger    *slog.Logger // none
+	Faults   fs.Faults
+	Logger   *slog.Logger // none
 }
 
 func (c *Config) setDefaults() {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -42,7 +43,8 @@ type Client struct {
 	FS     *vfs.FS
 	Source string // the nodes as the user named them, for the first column of df(1)
 
-	tls    *pki.Credentials // nil: plaintext
+	tls    *pki.Credentials                   // nil: plaintext
+	source atomic.Pointer[func() fs.Activity] // see CountBy
 	dialer *cluster.Dialer
 	meta   *metarpc.Client
 	set    *replica.Set
@@ -134,7 +136,7 @@ func (c *Client) openFS(ctx context.Context, cfg Config, deps Deps, status *fs.S
 	c.FS, err = vfs.New(ctx, vfs.Config{
 		Mount:    fs.Mount{Host: host, PID: os.Getpid(), Path: cfg.Dir, Version: deps.Version, Opened: fs.TimeOf(time.Now())},
 		DirtyMax: int64(cfg.DirtyMax), FlushAge: cfg.FlushAge, OpTimeout: cfg.OpTimeout, ReadOnly: deps.ReadOnly,
-		Faults: deps.Faults, Logger: deps.Logger,
+		Activity: c.activity, Faults: deps.Faults, Logger: deps.Logger,
 	}, c.meta, c.set)
 	if err != nil {
 		return fmt.Errorf("open a session with cluster %s: %w", status.Cluster, err)
@@ -160,6 +162,16 @@ func (c *Client) openStore(n fs.NodeInfo) (blob.Store, error) {
 		return nil, err
 	}
 	return blobrpc.NewClient(conn, n.ID), nil
+}
+
+// CountBy says who knows what the mount does: it is told to the cluster with each beat. fn must not block.
+func (c *Client) CountBy(fn func() fs.Activity) { c.source.Store(&fn) }
+
+func (c *Client) activity() fs.Activity {
+	if fn := c.source.Load(); fn != nil {
+		return (*fn)()
+	}
+	return fs.Activity{} // nothing shows the filesystem yet
 }
 
 // Close flushes what is not flushed yet, as far as ctx allows, ends the session and closes the connections.

@@ -20,8 +20,11 @@ type addresses struct {
 	join                       []string
 }
 
-// resolveAddresses fills in what the user left out: the host of everything is that of --listen, and that is loopback unless
-// --join leads elsewhere.
+// loopback is the host of metrics unless the user says another: they are for nobody but the machine's own operators.
+const loopback = "127.0.0.1"
+
+// resolveAddresses fills in what the user left out: the host of everything but metrics is that of --listen, and that is
+// loopback unless --join leads elsewhere.
 func resolveAddresses(ctx context.Context, o *config.Node) (*addresses, error) {
 	join, err := cluster.ParseAddrs(o.Join, cluster.PortGossip)
 	if err != nil {
@@ -38,15 +41,15 @@ func resolveAddresses(ctx context.Context, o *config.Node) (*addresses, error) {
 		return nil, err
 	}
 	for _, other := range []struct {
-		flag, value string
-		port        int
-		to          *string
+		flag, value, host string
+		port              int
+		to                *string
 	}{
-		{"--gossip", o.Gossip, cluster.PortGossip, &a.gossip},
-		{"--http", o.HTTP, cluster.PortHTTP, &a.http},
-		{"--metrics", o.Metrics, cluster.PortMetrics, &a.metrics},
+		{"--gossip", o.Gossip, host, cluster.PortGossip, &a.gossip},
+		{"--http", o.HTTP, host, cluster.PortHTTP, &a.http},
+		{"--metrics", o.Metrics, loopback, cluster.PortMetrics, &a.metrics},
 	} {
-		if *other.to, _, err = listenAddr(other.flag, other.value, host, other.port); err != nil {
+		if *other.to, _, err = listenAddr(other.flag, other.value, other.host, other.port); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +77,7 @@ func listenAddr(flag, value, host string, port int) (addr, itsHost string, err e
 		h = host
 	}
 	if h == "" {
-		h = "127.0.0.1"
+		h = loopback
 	}
 	return net.JoinHostPort(h, p), h, nil
 }

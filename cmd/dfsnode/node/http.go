@@ -8,10 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"dfs/cluster"
 	"dfs/fs"
 )
@@ -27,9 +23,7 @@ func (n *Node) openHTTP(ctx context.Context) error {
 	if err := n.serveHTTP(ctx, "HTTP", n.addrs.http, "--http", status); err != nil {
 		return err
 	}
-	metrics := http.NewServeMux()
-	metrics.Handle("GET /metrics", promhttp.HandlerFor(n.registry(), promhttp.HandlerOpts{}))
-	return n.serveHTTP(ctx, "metrics", n.addrs.metrics, "--metrics", metrics)
+	return n.serveHTTP(ctx, "metrics", n.addrs.metrics, "--metrics", n.metricsHandler())
 }
 
 func (n *Node) serveHTTP(ctx context.Context, name, addr, flag string, handler http.Handler) error {
@@ -71,17 +65,11 @@ func (n *Node) ask(ctx context.Context) (*fs.Status, error) {
 }
 
 func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
-	s, err := n.ask(r.Context())
-	switch {
-	case err != nil:
+	if err := n.ready(r.Context()); err != nil {
 		writeText(w, http.StatusServiceUnavailable, err.Error()+"\n")
-	case s.Cluster == "":
-		writeText(w, http.StatusServiceUnavailable, "this node belongs to no cluster yet\n")
-	case !s.Quorum:
-		writeText(w, http.StatusServiceUnavailable, "no quorum\n")
-	default:
-		writeText(w, http.StatusOK, "ok\n")
+		return
 	}
+	writeText(w, http.StatusOK, "ok\n")
 }
 
 func (n *Node) status(w http.ResponseWriter, r *http.Request) {
@@ -98,56 +86,4 @@ func writeText(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = w.Write([]byte(text)) // a client that has gone needs no answer
-}
-
-// registry holds this node's metrics; several nodes in one process have one each.
-func (n *Node) registry() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "dfs_build_info", Help: "1, with the version as label."}, []string{"version"})
-	build.WithLabelValues(n.deps.Version).Set(1)
-	r.MustRegister(build)
-	for _, g := range n.gauges() {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 {
-			if !n.opened() {
-				return 0
-			}
-			return g.value()
-		}))
-	}
-	return r
-}
-
-type gauge struct {
-	name, help string
-	value      func() float64
-}
-
-func (n *Node) gauges() []gauge {
-	return []gauge{
-		{"dfs_raft_applied_index", "Raft index that the local state has applied.", func() float64 { return float64(n.applied()) }},
-		{"dfs_raft_is_leader", "1 while this node leads.", func() float64 { return flag(n.meta.IsLeader()) }},
-		{"dfs_blob_requests_in_flight", "Blob requests being served.", func() float64 { return float64(n.inFlight()) }},
-		{"dfs_blob_free_bytes", "Space that blobs may still take.", func() float64 { return float64(n.load().DiskFreeBytes) }},
-		{"dfs_blob_total_bytes", "Space of the disk that blobs lie on.", func() float64 { return float64(n.load().DiskTotalBytes) }},
-		{"dfs_blob_read_only", "1 while this node takes no new blobs.", func() float64 { return flag(n.load().ReadOnly) }},
-		{"dfs_gossip_alive_nodes", "Nodes that gossip believes to be alive, this one included.", n.aliveNodes},
-	}
-}
-
-func (n *Node) aliveNodes() float64 {
-	alive := 0
-	for _, m := range n.members() {
-		if m.State == fs.NodeAlive {
-			alive++
-		}
-	}
-	return float64(alive)
-}
-
-func flag(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }

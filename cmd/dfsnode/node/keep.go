@@ -45,6 +45,7 @@ func (n *Node) keepBlobs(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, keeper.Close()) }()
+	n.keeperNow.Store(keeper)
 	n.feed(ctx, keeper, b)
 	return ctx.Err()
 }

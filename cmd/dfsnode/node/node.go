@@ -12,6 +12,7 @@ import (
 
 	"dfs/blob/badgerstore"
 	"dfs/blob/blobrpc"
+	"dfs/blob/replica"
 	"dfs/cluster"
 	"dfs/cluster/pki"
 	"dfs/cmd/internal/config"
@@ -54,6 +55,8 @@ type Node struct {
 	grpc      *grpc.Server
 	rpc       *metarpc.Server
 	blobsNow  atomic.Pointer[blobrpc.Server] // likewise
+	keeperNow atomic.Pointer[replica.Keeper] // likewise
+	measures  *measures
 
 	leave   func() error // closes ring, once
 	closers []closer     // in the order of opening
@@ -67,7 +70,7 @@ type closer struct {
 
 // Open opens everything and starts to serve, but takes part in no cluster yet; see Run. cfg must be valid.
 func Open(ctx context.Context, cfg Config, deps Deps) (_ *Node, err error) {
-	n := &Node{cfg: cfg, deps: deps, broken: make(chan error, 8)}
+	n := &Node{cfg: cfg, deps: deps, measures: newMeasures(), broken: make(chan error, 8)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -139,7 +142,7 @@ func (n *Node) Gossip() string { return n.ring.Gossip() }
 func (n *Node) Break(addr string) { n.transport.Break(addr) }
 
 // Admin answers operators' questions about this node.
-func (n *Node) Admin() fs.Admin { return n.meta }
+func (n *Node) Admin() fs.Admin { return nodeAdmin{n.meta, n} }
 
 // Membership says who belongs to the cluster.
 func (n *Node) Membership() fs.Membership { return n.meta }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"dfs/blob/badgerstore"
 	"dfs/blob/blobrpc"
@@ -54,6 +56,10 @@ func (n *Node) openMeta(context.Context) (err error) {
 		ID: n.dir.id, Dir: n.dir.sub("meta"), Addr: n.transport.Addr(), Zone: n.cfg.Zone, Version: n.deps.Version,
 		Transport: raftmeta.NewTransport(cluster.RaftLayer[raft.ServerAddress](n.transport), n.dir.id, n.log),
 		Gossip:    n.members, Details: n.details, Staged: n.staged,
+		Observer: raftmeta.Observer{
+			Synced:    func(d time.Duration) { n.measures.sync.Observe(d.Seconds()) },
+			Committed: func(d time.Duration) { n.measures.commit.Observe(d.Seconds()) },
+		},
 		Voters: n.cfg.Voters, Timings: n.deps.Timings, Faults: n.deps.Faults, Logger: n.log,
 	})
 	if err != nil {
@@ -97,8 +103,9 @@ func (n *Node) openBootstrap(context.Context) error {
 // serve starts the gRPC services: from here on others are answered.
 func (n *Node) serve(context.Context) error {
 	options := append(cluster.ServerOptions(n.log), grpc.ForceServerCodecV2(blobrpc.Codec()))
+	options = append(options, n.measures.rpc.options()...)
 	n.grpc = grpc.NewServer(options...)
-	n.rpc = metarpc.Register(n.grpc, metarpc.Services{Meta: n.meta, Admin: n.meta, Membership: n.meta, Logger: n.log})
+	n.rpc = metarpc.Register(n.grpc, metarpc.Services{Meta: n.meta, Admin: n.Admin(), Membership: n.meta, Logger: n.log})
 	blobs := blobrpc.NewServer(n.store, blobrpc.ServerConfig{Node: n.dir.id, MayStage: mayStage})
 	blobs.Register(n.grpc)
 	n.blobsNow.Store(blobs)
@@ -107,6 +114,7 @@ func (n *Node) serve(context.Context) error {
 		service.Promise = n.bootstrap.Promise
 	}
 	cluster.RegisterService(n.grpc, service)
+	grpc_health_v1.RegisterHealthServer(n.grpc, &health{n: n})
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

@@ -20,6 +20,7 @@ type Mount struct {
 	Foreground     bool
 	LogFile        string
 	PIDFile        string
+	Metrics        string
 	WritePolicy    string
 	ReadPolicy     string
 	Zone           string
@@ -41,6 +42,7 @@ func (m *Mount) Register(flags *pflag.FlagSet) {
 	flags.BoolVarP(&m.Foreground, "foreground", "f", false, "stay in the foreground, log to standard error")
 	flags.StringVar(&m.LogFile, "log-file", "", "log here (default in the background: under /var/log/dfs for root, ~/.local/state/dfs for others)")
 	flags.StringVar(&m.PIDFile, "pid-file", "", "write the process id here, and remove it at exit")
+	flags.StringVar(&m.Metrics, "metrics", "", "address of Prometheus /metrics, /livez and /readyz, host 127.0.0.1 if left out (default: none)")
 	flags.StringVar(&m.WritePolicy, "write-policy", "weighted", "who gets new blobs: random, round-robin, weighted or p2c")
 	flags.StringVar(&m.ReadPolicy, "read-policy", "p2c", "which replica is read: random, round-robin, weighted or p2c")
 	flags.StringVar(&m.Zone, "zone", "", "failure domain of this machine; replicas in it are read first")

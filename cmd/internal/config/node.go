@@ -52,7 +52,7 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	flags.StringVar(&n.Listen, "listen", "", "address of RPC and Raft (default 127.0.0.1:7400, or the interface that leads to --join)")
 	flags.StringVar(&n.Gossip, "gossip", "", "address of gossip, TCP and UDP (default: the host of --listen, port 7401)")
 	flags.StringVar(&n.HTTP, "http", "", "address of /livez, /readyz and /v1/status (default: the host of --listen, port 7480; \"off\")")
-	flags.StringVar(&n.Metrics, "metrics", "", "address of Prometheus /metrics (default: the host of --listen, port 7490; \"off\")")
+	flags.StringVar(&n.Metrics, "metrics", "", "address of Prometheus /metrics, with /livez and /readyz (default 127.0.0.1:7490; \"off\")")
 	flags.StringVar(&n.Advertise, "advertise", "", "host under which others reach this node (default: that of --listen)")
 	flags.StringVar(&n.PIDFile, "pid-file", "", "write the process id here, and remove it at exit")
 	flags.StringVar(&n.Join, "join", "", "gossip addresses of nodes to join, comma-separated; default port 7401")

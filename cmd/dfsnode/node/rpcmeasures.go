@@ -1,0 +1,108 @@
+package node
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+
+	"dfs/cmd/internal/metrics"
+	"dfs/fs"
+)
+
+// rpcMeasures count the calls that this node answers, by service and method. Streams, which live as long as mounts do,
+// are not timed.
+type rpcMeasures struct {
+	seconds *prometheus.HistogramVec
+	errors  *prometheus.CounterVec
+	bytes   *prometheus.CounterVec
+
+	ops, failed, nanos, read, written atomic.Uint64
+	inFlight                          atomic.Int64
+}
+
+func newRPCMeasures() *rpcMeasures {
+	labels := []string{"service", "operation"}
+	return &rpcMeasures{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "dfs_rpc_seconds", Buckets: metrics.Seconds(),
+			Help: "Time to answer a call, by service (meta, blobs, admin, peer) and kind."}, labels),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dfs_rpc_errors_total",
+			Help: "Calls answered with an error, \"no such file\" and \"not the leader\" included."}, labels),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dfs_rpc_data_bytes_total",
+			Help: "Bytes of file data in calls (direction in) and their answers (out)."}, []string{"direction"}),
+	}
+}
+
+func (m *rpcMeasures) register(r prometheus.Registerer) { r.MustRegister(m.seconds, m.errors, m.bytes) }
+
+// options have a gRPC server count.
+func (m *rpcMeasures) options() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(m.unary)}
+}
+
+// withData is a request or an answer that carries file data.
+type withData interface{ GetData() []byte }
+
+func (m *rpcMeasures) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	service, operation := split(info.FullMethod)
+	began := time.Now()
+	m.inFlight.Add(1)
+	defer m.inFlight.Add(-1)
+	rep, err := handler(ctx, req)
+	took := time.Since(began)
+	m.seconds.WithLabelValues(service, operation).Observe(took.Seconds())
+	m.ops.Add(1)
+	m.nanos.Add(uint64(took))
+	if err != nil {
+		m.errors.WithLabelValues(service, operation).Inc()
+		m.failed.Add(1)
+		return rep, err
+	}
+	if service == "blobs" {
+		m.written.Add(m.data(req, "in"))
+		m.read.Add(m.data(rep, "out"))
+	}
+	return rep, nil
+}
+
+// data counts a message's file data.
+func (m *rpcMeasures) data(msg any, direction string) uint64 {
+	carrier, ok := msg.(withData)
+	if !ok {
+		return 0
+	}
+	n := len(carrier.GetData())
+	m.bytes.WithLabelValues(direction).Add(float64(n))
+	return uint64(n)
+}
+
+// activity is the sum over all calls.
+func (m *rpcMeasures) activity() fs.Activity {
+	return fs.Activity{Ops: m.ops.Load(), Errors: m.failed.Load(), BusyNanos: m.nanos.Load(), InFlight: uint64(max(0, m.inFlight.Load())),
+		ReadBytes: m.read.Load(), WriteBytes: m.written.Load()}
+}
+
+// services are the words for gRPC services in labels; what is not in it is "other".
+var services = map[string]string{"dfs.meta.v1.Meta": "meta", "dfs.meta.v1.Cluster": "admin", "dfs.blob.v1.Blobs": "blobs",
+	"dfs.cluster.v1.Cluster": "peer", "grpc.health.v1.Health": "health"}
+
+// split turns "/dfs.meta.v1.Meta/OpenSession" into "meta", "open_session".
+func split(fullMethod string) (service, operation string) {
+	name, method, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	service, ok := services[name]
+	if !ok {
+		service = "other"
+	}
+	out := &strings.Builder{}
+	for i, r := range method {
+		if unicode.IsUpper(r) && i > 0 {
+			out.WriteByte('_')
+		}
+		out.WriteRune(unicode.ToLower(r))
+	}
+	return service, out.String()
+}

@@ -1,0 +1,46 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"google.golang.org/grpc"
+)
+
+type dataMessage struct{ data []byte }
+
+func (m *dataMessage) GetData() []byte { return m.data }
+
+func TestCalls_AreCountedByKind(t *testing.T) {
+	m := newRPCMeasures()
+	call := func(method string, req, rep any, err error) {
+		_, got := m.unary(t.Context(), req, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) {
+			if m.activity().InFlight != 1 {
+				t.Error("a call that is being answered is not in flight")
+			}
+			return rep, err
+		})
+		if !errors.Is(got, err) {
+			t.Errorf("%s: %v", method, got)
+		}
+	}
+	call("/dfs.blob.v1.Blobs/Stage", &dataMessage{make([]byte, 10)}, nil, nil)
+	call("/dfs.blob.v1.Blobs/Get", nil, &dataMessage{make([]byte, 7)}, nil)
+	call("/dfs.meta.v1.Meta/Lookup", &dataMessage{make([]byte, 100)}, nil, errors.New("no such file"))
+	a := m.activity()
+	if a.Ops != 3 || a.Errors != 1 || a.InFlight != 0 || a.WriteBytes != 10 || a.ReadBytes != 7 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestMethods_BecomeLabels(t *testing.T) {
+	for method, want := range map[string][2]string{
+		"/dfs.meta.v1.Meta/OpenSession": {"meta", "open_session"}, "/dfs.cluster.v1.Cluster/Hello": {"peer", "hello"},
+		"/dfs.meta.v1.Cluster/Status": {"admin", "status"}, "/x.Y/Z": {"other", "z"}, "": {"other", ""},
+	} {
+		if service, operation := split(method); service != want[0] || operation != want[1] {
+			t.Errorf("%s: %s, %s", method, service, operation)
+		}
+	}
+}

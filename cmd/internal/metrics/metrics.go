@@ -1,0 +1,89 @@
+// Package metrics serves what Prometheus asks for: a registry of its own for each process part, on a port of its own, with
+// health beside it.
+//
+// Names begin with dfs_, values are in base units (seconds, bytes), and no label has a path, an inode or a session in it:
+// the number of series is bounded by the code.
+package metrics
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"dfs/cluster"
+)
+
+// NewRegistry makes a registry that tells of the process and the build.
+func NewRegistry(version string) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "dfs_build_info", Help: "1, with the versions as labels.",
+		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
+	build.Set(1)
+	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// Seconds are the buckets of every histogram of latencies: from what memory takes to what a time-out allows.
+func Seconds() []float64 {
+	return []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
+}
+
+// Handler serves /metrics, /livez and /readyz. ready says why the process is not ready; nil when it is.
+func Handler(r *prometheus.Registry, ready func(context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, ready(r.Context())) })
+	return mux
+}
+
+func answer(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	text := "ok\n"
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		text = err.Error() + "\n"
+	}
+	_, _ = w.Write([]byte(text)) // a client that has gone needs no answer
+}
+
+// Server serves a handler on a port until Close.
+type Server struct {
+	http    *http.Server
+	addr    string
+	stopped chan struct{}
+}
+
+// Serve opens addr (host:port), under the same rules as every port: beyond loopback only if insecure allows it. flag is
+// what an error tells the operator to change. failed is called, once, if serving ends by itself.
+func Serve(ctx context.Context, addr string, insecure bool, flag string, h http.Handler, failed func(error)) (*Server, error) {
+	ln, err := cluster.ListenHTTP(ctx, addr, insecure, flag)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{addr: ln.Addr().String(), stopped: make(chan struct{}),
+		http: &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, WriteTimeout: time.Minute}}
+	go func() {
+		defer close(s.stopped)
+		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			failed(err)
+		}
+	}()
+	return s, nil
+}
+
+// Addr is the host:port that is listened on.
+func (s *Server) Addr() string { return s.addr }
+
+// Close stops serving and waits for the server's goroutine.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	<-s.stopped
+	return err
+}
