@@ -41,8 +41,9 @@ var (
 		},
 		"dfs.meta.v1.Cluster": {
 			"Join": forNodes, "Removal": forAdmins, "RemoveNode": forAdmins,
-			"Status": forAll, "Transactions": forAdmins, "Transaction": forAdmins,
+			"Status": forAll, "Transactions": forAdmins, "Transaction": forAdmins, "Raft": forAdmins, "Explain": forAdmins,
 		},
+		"grpc.health.v1.Health": {"Check": forAll, "List": forAll, "Watch": forAll},
 		"dfs.blob.v1.Blobs": {
 			"Stage": forClients, "Get": forClients, "Usage": forClients,
 			"Commit": forNodes, "Drop": forNodes, "Delete": forNodes, "List": forNodes,

@@ -4,9 +4,15 @@ const long = `dfs shows what a dfs cluster is doing. It asks the nodes named by 
 one answers; any node will do, and it answers without a majority too, and says so.
 
 Every option can also come from the environment (--addr is DFS_ADDR) or from a YAML file given with
---config ("addr: 10.0.0.1"); flags win over the environment, which wins over the file.`
+--config ("addr: 10.0.0.1"); flags win over the environment, which wins over the file.
+
+To have the shell complete commands and flags: source <(dfs completion bash), and likewise for zsh, fish
+and powershell; "dfs completion SHELL --help" tells how to have it in every shell.`
 
 const examples = `  dfs status
+  dfs doctor
+  dfs top
+  dfs explain /d/f
   dfs status --json --addr 10.0.0.1,10.0.0.2
   dfs node ls
   dfs node remove n3

@@ -25,7 +25,7 @@ func isMountCall(root *cobra.Command, args []string) bool {
 			return false
 		}
 	}
-	return args[0] != "help" && args[0] != "completion"
+	return args[0] != "help" && args[0] != "completion" && !strings.HasPrefix(args[0], "__complete")
 }
 
 // execMount becomes the dfsmount that lies beside this program, or in PATH; it returns only if there is none.

@@ -46,6 +46,9 @@ func writeJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// writeJSONLine writes v on one line, for programs that read one value after the other.
+func writeJSONLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+
 // writeStatus prints s for people.
 func writeStatus(w io.Writer, s *fs.Status) error {
 	out := &strings.Builder{}

@@ -220,7 +220,7 @@ func TestMountCall_IsToldFromASubcommand(t *testing.T) {
 	root := command(nil)
 	for args, want := range map[string]bool{
 		"a,b /mnt/x": true, "a,b /mnt/x -o ro": true, "status": false, "status /x": false, "tx ls": false,
-		"--addr /x": false, "help /x": false, "a,b relative": false, "lb /x": false,
+		"--addr /x": false, "help /x": false, "completion /x": false, "__complete /x": false, "a,b relative": false, "lb /x": false,
 	} {
 		if got := isMountCall(root, strings.Fields(args)); got != want {
 			t.Errorf("%q: %v", args, got)

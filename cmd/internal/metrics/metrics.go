@@ -60,10 +60,10 @@ type Server struct {
 	stopped chan struct{}
 }
 
-// Serve opens addr (host:port), under the same rules as every port: beyond loopback only if insecure allows it. flag is
+// Serve opens addr (host:port) for plaintext, under the rule of such ports: beyond loopback only if insecure allows it. flag is
 // what an error tells the operator to change. failed is called, once, if serving ends by itself.
 func Serve(ctx context.Context, addr string, insecure bool, flag string, h http.Handler, failed func(error)) (*Server, error) {
-	ln, err := cluster.ListenHTTP(ctx, addr, insecure, flag)
+	ln, err := cluster.ListenHTTP(ctx, addr, insecure, nil, flag)
 	if err != nil {
 		return nil, err
 	}
