@@ -43,7 +43,7 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 	server, err := fusefs.Mount(fusefs.Config{
 		Dir: m.Dir, FS: client.FS, ReadOnly: m.fuse.readOnly, AllowOther: m.fuse.allowOther,
 		NoPermissionChecks: !m.fuse.defaultPermissions, Suid: m.fuse.suid, Dev: m.fuse.dev, NoExec: m.fuse.noExec,
-		FsName: client.Source, Debug: m.Debug, Logger: log,
+		StatusFiles: m.statusFiles(client), FsName: client.Source, Debug: m.Debug, Logger: log,
 	})
 	if err != nil {
 		return err

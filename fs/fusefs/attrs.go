@@ -11,7 +11,7 @@ import (
 // GetAttr implements fuse.RawFileSystem. A file handle, if there is one, adds nothing: what is open is pinned.
 func (f *front) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	return f.do(OpGetattr, cancel, &in.InHeader, func(r *request) error {
-		a, err := f.fs.Getattr(r, r.ino())
+		a, err := f.getattr(r)
 		if err != nil {
 			return gone(err)
 		}
@@ -24,7 +24,7 @@ func (f *front) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 // Statx implements fuse.RawFileSystem. The kernel asks it for what GETATTR lacks, the birth time.
 func (f *front) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
 	return f.do(OpStatx, cancel, &in.InHeader, func(r *request) error {
-		a, err := f.fs.Getattr(r, r.ino())
+		a, err := f.getattr(r)
 		if err != nil {
 			return gone(err)
 		}

@@ -28,6 +28,7 @@ type front struct {
 	stale  sync.Map // inodes whose pages the kernel must drop at the next OPEN; see front.handle
 	pages  pages
 	kernel notifier
+	root   root
 	dev    *device
 }
 
@@ -40,6 +41,10 @@ func newFront(cfg *Config, dev *device) *front {
 		logger:        cfg.Logger,
 		errors:        newErrorLog(cfg.Logger),
 		dev:           dev,
+		root: root{gone: func() bool {
+			_, gone := cfg.FS.Silence()
+			return gone
+		}},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -59,7 +60,7 @@ func (s *Server) start(fd int) (err error) {
 		return err
 	}
 	s.front = newFront(&s.cfg, s.dev)
-	if s.fuse, err = fuse.NewServer(s.front, "/dev/fd/"+strconv.Itoa(fd), s.options()); err != nil {
+	if s.fuse, err = fuse.NewServer(withStatus(s.front, s.statusFiles()), "/dev/fd/"+strconv.Itoa(fd), s.options()); err != nil {
 		return errors.Join(fmt.Errorf("start serving %s: %w", s.dir, err), s.dev.close())
 	}
 	top, _, err := mountAt(s.dir)
@@ -114,6 +115,19 @@ func (s *Server) Stats() Stats {
 	st := s.front.stats.snapshot()
 	st.Files, st.Dirs = s.front.files.count(), s.front.dirs.count()
 	return st
+}
+
+// statusFiles are the caller's, and ours.
+func (s *Server) statusFiles() map[string]func() string {
+	if s.cfg.StatusFiles == nil {
+		return nil
+	}
+	files := maps.Clone(s.cfg.StatusFiles)
+	files["stats"] = func() string {
+		stats := s.Stats()
+		return stats.String()
+	}
+	return files
 }
 
 // InvalidateNames makes the kernel ask once more for every name that it has cached. It does not block. Kernels before

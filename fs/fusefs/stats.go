@@ -1,8 +1,11 @@
 package fusefs
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
+	"text/tabwriter"
 	"time"
 
 	"dfs/fs"
@@ -99,4 +102,22 @@ func (s *Stats) Activity() fs.Activity {
 		a.InFlight += uint64(max(0, o.InFlight))
 	}
 	return a
+}
+
+// String is a table for people, of the kinds that have been asked for.
+func (s *Stats) String() string {
+	out := &strings.Builder{}
+	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "requests\terrors\tin flight\tmean ms\tkind\t")
+	for i := range s.Ops {
+		o := &s.Ops[i]
+		if o.Count == 0 && o.InFlight == 0 {
+			continue
+		}
+		fmt.Fprintf(t, "%d\t%d\t%d\t%.3f\t%s\t\n", o.Count, o.Errors, o.InFlight, float64(o.Busy)/1e6/float64(max(1, o.Count)), o.Op)
+	}
+	_ = t.Flush() // a strings.Builder does not fail
+	fmt.Fprintf(out, "%d bytes read, %d written; %d files and %d directories open; %d interrupts, %d panics\n",
+		s.Read, s.Written, s.Files, s.Dirs, s.Interrupts, s.Panics)
+	return out.String()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dfs/fs"
@@ -33,7 +34,10 @@ type FS struct {
 	nodes    nodes
 	doubts   *doubts
 	losses   losses
-	inoTurn  chan struct{} // held by who asks for a range of inode numbers
+
+	lastHeard atomic.Pointer[time.Time] // see Silence
+
+	inoTurn chan struct{} // held by who asks for a range of inode numbers
 
 	packMu  sync.Mutex    // see DESIGN.md, invariant 2
 	stages  chan struct{} // a token for each Stage under way
@@ -65,6 +69,7 @@ func New(ctx context.Context, cfg Config, meta fs.Meta, blobs Blobs) (*FS, error
 		return nil, err
 	}
 	f.sessions = newRegistrar(r)
+	f.heard()
 	for _, loop := range []func(context.Context){f.keep, f.flushLoop, f.resolveDoubts} {
 		f.spawn(func() { loop(f.life) })
 	}

@@ -129,6 +129,7 @@ func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Str
 			if n.Ack != 0 {
 				silence.Reset(patience)
 				f.pins.arrive(n.Ack)
+				f.heard()
 				answered = true
 			}
 			f.nodes.set(n)

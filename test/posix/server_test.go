@@ -32,6 +32,7 @@ type options struct {
 	MaxWrite           int
 	OpTimeoutMillis    int
 	NoPermissionChecks bool
+	StatusFiles        bool // one, "hello"
 	Debug              bool
 }
 
@@ -93,9 +94,13 @@ func (s *server) mount(opts options, dir string, store *memstore.Store, logger *
 	if err != nil {
 		return err
 	}
+	var files map[string]func() string
+	if opts.StatusFiles {
+		files = map[string]func() string{"hello": func() string { return "hello, world\n" }}
+	}
 	m, err := fusefs.Mount(fusefs.Config{
 		Dir: dir, FS: engine, ReadOnly: opts.ReadOnly, AllowOther: opts.AllowOther, Suid: opts.Suid, Debug: opts.Debug,
-		NoPermissionChecks: opts.NoPermissionChecks, MaxWrite: opts.MaxWrite, Logger: logger,
+		NoPermissionChecks: opts.NoPermissionChecks, MaxWrite: opts.MaxWrite, StatusFiles: files, Logger: logger,
 		CacheTimeout: time.Duration(opts.CacheMillis) * time.Millisecond,
 	})
 	if err != nil {
