@@ -100,6 +100,7 @@ func (d *Dialer) clientOptions(addr string) []grpc.DialOption {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MessageMax), grpc.MaxCallSendMsgSize(MessageMax)),
 		grpc.WithIdleTimeout(0), // a connection that is there costs less than one that must be made
 		grpc.WithDisableServiceConfig(),
+		grpc.WithChainUnaryInterceptor(sendRequestID),
 	}
 }
 
@@ -109,7 +110,7 @@ func ServerOptions(log *slog.Logger) []grpc.ServerOption {
 	g := &gate{log: logger(log), quota: rate.NewLimiter(1, 20)}
 	return []grpc.ServerOption{
 		grpc.Creds(accepted{}),
-		grpc.ChainUnaryInterceptor(g.unary),
+		grpc.ChainUnaryInterceptor(g.unary, takeRequestID),
 		grpc.ChainStreamInterceptor(g.stream),
 		grpc.MaxConcurrentStreams(streamsMax),
 		grpc.MaxRecvMsgSize(MessageMax),

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"dfs/fs"
 )
 
 // errorLog writes the causes of errors that an errno hides. A dead cluster fails every call alike, so only some are
@@ -26,6 +28,6 @@ func (l *errorLog) log(r *request, errno syscall.Errno, err error) {
 		l.skipped.Add(1)
 		return
 	}
-	l.logger.Error("a filesystem call failed", "op", r.op.String(), "ino", r.in.NodeId, "pid", r.in.Pid,
+	l.logger.Error("a filesystem call failed", "op", r.op.String(), "ino", r.in.NodeId, "pid", r.in.Pid, "request", fs.RequestID(r),
 		"errno", errno.Error(), "err", err, "skipped", l.skipped.Swap(0))
 }

@@ -2,7 +2,9 @@ package fusefs
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,6 +24,9 @@ type front struct {
 	suid   bool          // the mount honours set-id bits and file capabilities
 	logger *slog.Logger
 	errors *errorLog
+
+	requests string // begins the ids of this mount's requests
+
 	stats  counters
 	files  handles[*file]
 	dirs   handles[*vfs.DirHandle]
@@ -41,6 +46,7 @@ func newFront(cfg *Config, dev *device) *front {
 		logger:        cfg.Logger,
 		errors:        newErrorLog(cfg.Logger),
 		dev:           dev,
+		requests:      "m" + strconv.FormatUint(uint64(rand.Uint32()), 36) + "-",
 		root: root{gone: func() bool {
 			_, gone := cfg.FS.Silence()
 			return gone

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -30,7 +31,7 @@ type request struct {
 // do answers a request with what fn does, and counts it.
 func (f *front) do(op Op, interrupt <-chan struct{}, in *fuse.InHeader, fn func(r *request) error) fuse.Status {
 	r := &request{front: f, op: op, in: in, pid: in.Pid, interrupt: interrupt, start: time.Now()}
-	r.Context, r.end = context.WithCancel(context.Background())
+	r.Context, r.end = context.WithCancel(fs.WithRequestID(context.Background(), f.requestID(in)))
 	defer r.end()
 	timer := time.AfterFunc(fatalPoll, r.look)
 	defer timer.Stop()
@@ -40,6 +41,11 @@ func (f *front) do(op Op, interrupt <-chan struct{}, in *fuse.InHeader, fn func(
 	err := fn(r)
 	failed = err != nil
 	return f.status(r, err)
+}
+
+// requestID is what a kernel request is called in logs, here and on the nodes: this mount, and the kernel's own number.
+func (f *front) requestID(in *fuse.InHeader) string {
+	return f.requests + strconv.FormatUint(in.Unique, 10)
 }
 
 // look ends the request's context when nobody waits for the answer any more, and looks again later otherwise. The kernel

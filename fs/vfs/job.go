@@ -93,6 +93,7 @@ func (f *FS) tryFly(ctx context.Context, j *job) error {
 func (f *FS) attempt(ctx context.Context, j *job, l *load) decision {
 	id := j.r.begin()
 	defer j.r.end(id) // it has an outcome, or was never sent, or the session is over
+	ctx = fs.WithRequestID(ctx, "tx-"+id.String())
 	infos, err := f.prepare(ctx, j, id, l)
 	if err != nil {
 		return decision{err: err}

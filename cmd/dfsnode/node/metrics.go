@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,9 +19,9 @@ type measures struct {
 	sync   prometheus.Histogram
 }
 
-func newMeasures() *measures {
+func newMeasures(log *slog.Logger) *measures {
 	return &measures{
-		rpc: newRPCMeasures(),
+		rpc: newRPCMeasures(log),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dfs_raft_commit_seconds", Buckets: metrics.Seconds(),
 			Help: "Time from the proposal of a log entry at this node until it was committed and applied."}),
 		sync: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dfs_raft_fsync_seconds", Buckets: metrics.Seconds(),

@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"os"
 	"regexp"
@@ -19,7 +20,7 @@ import (
 // known are the metrics that a node and a mount have, each with its labels.
 func known(t *testing.T) map[string][]string {
 	t.Helper()
-	n := &Node{measures: newMeasures()}
+	n := &Node{measures: newMeasures(slog.New(slog.DiscardHandler))}
 	names := map[string][]string{"up": {"job", "instance"}} // Prometheus's own
 	for _, r := range []*prometheus.Registry{n.registry(), fusemetrics.NewRegistry("v", func() fusefs.Stats { return fusefs.Stats{} })} {
 		descs := make(chan *prometheus.Desc)

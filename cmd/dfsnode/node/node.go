@@ -70,7 +70,7 @@ type closer struct {
 
 // Open opens everything and starts to serve, but takes part in no cluster yet; see Run. cfg must be valid.
 func Open(ctx context.Context, cfg Config, deps Deps) (_ *Node, err error) {
-	n := &Node{cfg: cfg, deps: deps, measures: newMeasures(), broken: make(chan error, 8)}
+	n := &Node{cfg: cfg, deps: deps, measures: newMeasures(deps.Logger), broken: make(chan error, 8)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())

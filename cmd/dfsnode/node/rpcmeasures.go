@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"dfs/cluster/rpcerr"
 	"dfs/cmd/internal/metrics"
 	"dfs/fs"
 )
@@ -17,6 +19,7 @@ import (
 // rpcMeasures count the calls that this node answers, by service and method. Streams, which live as long as mounts do,
 // are not timed.
 type rpcMeasures struct {
+	log     *slog.Logger
 	seconds *prometheus.HistogramVec
 	errors  *prometheus.CounterVec
 	bytes   *prometheus.CounterVec
@@ -25,9 +28,10 @@ type rpcMeasures struct {
 	inFlight                          atomic.Int64
 }
 
-func newRPCMeasures() *rpcMeasures {
+func newRPCMeasures(log *slog.Logger) *rpcMeasures {
 	labels := []string{"service", "operation"}
 	return &rpcMeasures{
+		log: log,
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "dfs_rpc_seconds", Buckets: metrics.Seconds(),
 			Help: "Time to answer a call, by service (meta, blobs, admin, peer) and kind."}, labels),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dfs_rpc_errors_total",
@@ -60,6 +64,7 @@ func (m *rpcMeasures) unary(ctx context.Context, req any, info *grpc.UnaryServer
 	if err != nil {
 		m.errors.WithLabelValues(service, operation).Inc()
 		m.failed.Add(1)
+		m.report(ctx, service, operation, err)
 		return rep, err
 	}
 	if service == "blobs" {
@@ -67,6 +72,18 @@ func (m *rpcMeasures) unary(ctx context.Context, req any, info *grpc.UnaryServer
 		m.read.Add(m.data(rep, "out"))
 	}
 	return rep, nil
+}
+
+// report logs an error that is nobody's everyday business, with the id by which the caller logs it; the others at debug.
+func (m *rpcMeasures) report(ctx context.Context, service, operation string, err error) {
+	level := slog.LevelDebug
+	switch fs.CodeOf(rpcerr.FromStatus(err)) {
+	case fs.CodeInternal, fs.CodeCorrupt:
+		if ctx.Err() == nil {
+			level = slog.LevelError
+		}
+	}
+	m.log.Log(ctx, level, "a call failed", "service", service, "operation", operation, "request", fs.RequestID(ctx), "err", err)
 }
 
 // data counts a message's file data.

@@ -3,9 +3,14 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
+
+	"dfs/cluster/rpcerr"
+	"dfs/fs"
 )
 
 type dataMessage struct{ data []byte }
@@ -13,9 +18,10 @@ type dataMessage struct{ data []byte }
 func (m *dataMessage) GetData() []byte { return m.data }
 
 func TestCalls_AreCountedByKind(t *testing.T) {
-	m := newRPCMeasures()
+	logs := &strings.Builder{}
+	m := newRPCMeasures(slog.New(slog.NewTextHandler(logs, nil)))
 	call := func(method string, req, rep any, err error) {
-		_, got := m.unary(t.Context(), req, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) {
+		_, got := m.unary(fs.WithRequestID(t.Context(), "m1-7"), req, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) {
 			if m.activity().InFlight != 1 {
 				t.Error("a call that is being answered is not in flight")
 			}
@@ -28,8 +34,12 @@ func TestCalls_AreCountedByKind(t *testing.T) {
 	call("/dfs.blob.v1.Blobs/Stage", &dataMessage{make([]byte, 10)}, nil, nil)
 	call("/dfs.blob.v1.Blobs/Get", nil, &dataMessage{make([]byte, 7)}, nil)
 	call("/dfs.meta.v1.Meta/Lookup", &dataMessage{make([]byte, 100)}, nil, errors.New("no such file"))
+	call("/dfs.meta.v1.Meta/Lookup", nil, nil, rpcerr.ToStatus(fs.ErrNotExist))
+	if strings.Contains(logs.String(), "m1-7") != strings.Contains(logs.String(), "level=ERROR") || strings.Count(logs.String(), "\n") != 1 {
+		t.Errorf("logged is\n%s", logs)
+	}
 	a := m.activity()
-	if a.Ops != 3 || a.Errors != 1 || a.InFlight != 0 || a.WriteBytes != 10 || a.ReadBytes != 7 {
+	if a.Ops != 4 || a.Errors != 2 || a.InFlight != 0 || a.WriteBytes != 10 || a.ReadBytes != 7 {
 		t.Errorf("%+v", a)
 	}
 }
