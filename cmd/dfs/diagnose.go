@@ -141,6 +141,9 @@ func diagnoseMachine(m *machine, add func(name, cause, remedy string)) {
 	for _, dir := range m.Dead {
 		add("mount-dead", fmt.Sprintf("the mount at %s has lost its dfsmount", dir), "mount it again: dfsmount replaces a dead mount; or fusermount3 -u "+dir)
 	}
+	for _, dir := range m.Hung {
+		add("mount-hangs", fmt.Sprintf("the mount at %s does not answer", dir), "see what it says itself: cat "+dir+"/.dfs/status; its cluster is gone, or very slow")
+	}
 	if m.DataDir == "" {
 		return
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dfs/fs"
@@ -71,6 +73,7 @@ func TestDoctor_FindsWhatIsWrongAndNothingElse(t *testing.T) {
 		"no FUSE":             {func(x *examination) { x.Machine.Device = errors.New("no such file") }, []string{"no-fuse"}, "no such file"},
 		"few open files":      {func(x *examination) { x.Machine.OpenFiles = 1024 }, []string{"open-files"}, "1024"},
 		"a dead mount":        {func(x *examination) { x.Machine.Dead = []string{"/mnt/y"} }, []string{"mount-dead"}, "/mnt/y"},
+		"a hung mount":        {func(x *examination) { x.Machine.Hung = []string{"/mnt/z"} }, []string{"mount-hangs"}, "/mnt/z/.dfs/status"},
 		"data in memory":      {func(x *examination) { x.Machine.DataType = "tmpfs" }, []string{"data-volatile"}, "power cut"},
 		"data on NFS":         {func(x *examination) { x.Machine.DataType = "nfs" }, []string{"data-indirect"}, "nfs"},
 		"no room":             {func(x *examination) { x.Machine.FreeBytes = 1 << 20 }, []string{"data-space"}, "1.0 MiB left of 100 GiB"},
@@ -122,4 +125,25 @@ func TestPathInAMount_BecomesOneFromTheRoot(t *testing.T) {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
+}
+
+func TestMounts_AreNotWaitedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		forever := make(chan struct{})
+		began := time.Now()
+		dead, hung := probeMounts([]string{"/hung", "/dead", "/well", "/hung2"}, func(dir string) error {
+			switch dir {
+			case "/dead":
+				return syscall.ENOTCONN
+			case "/well":
+				return nil
+			}
+			<-forever
+			return nil
+		})
+		if !slices.Equal(dead, []string{"/dead"}) || !slices.Equal(hung, []string{"/hung", "/hung2"}) || time.Since(began) != mountPatience {
+			t.Errorf("dead %v, hung %v after %v", dead, hung, time.Since(began))
+		}
+		close(forever)
+	})
 }

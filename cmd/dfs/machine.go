@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,7 @@ type machine struct {
 	Total     uint64
 	Mounts    []string // mount points of dfs
 	Dead      []string // those of them that answer "not connected"
+	Hung      []string // those that do not answer within a second
 }
 
 // examineMachine looks without changing anything. dir is where a node's data would be.
@@ -43,14 +45,42 @@ func examineMachine(dir string) (*machine, error) {
 	if m.Mounts, err = localMounts(); err != nil {
 		return nil, err
 	}
-	for _, dir := range m.Mounts {
-		// Not a stat, which would wait for a cluster that is gone: statfs of a dead mount fails at once, and that of a
-		// living one is bounded by its --op-timeout.
-		if err := unix.Statfs(dir, &disk); errors.Is(err, unix.ENOTCONN) {
-			m.Dead = append(m.Dead, dir)
+	m.Dead, m.Hung = probeMounts(m.Mounts, func(dir string) error {
+		var disk unix.Statfs_t
+		return unix.Statfs(dir, &disk)
+	})
+	return m, nil
+}
+
+// mountPatience is how long a mount has to answer. One whose cluster is gone takes its --op-timeout.
+const mountPatience = time.Second
+
+// probeMounts asks all mounts at once, and waits for none longer than mountPatience: who hangs leaves a goroutine behind,
+// until it is answered or the process ends.
+func probeMounts(mounts []string, ask func(dir string) error) (dead, hung []string) {
+	answers := make([]chan error, len(mounts))
+	for i, dir := range mounts {
+		answers[i] = make(chan error, 1)
+		go func() { answers[i] <- ask(dir) }()
+	}
+	late := make(chan struct{})
+	defer time.AfterFunc(mountPatience, func() { close(late) }).Stop()
+	for i, dir := range mounts {
+		select {
+		case <-late:
+		case err := <-answers[i]:
+			answers[i] <- err // for the look below
+		}
+		select {
+		case err := <-answers[i]:
+			if errors.Is(err, unix.ENOTCONN) {
+				dead = append(dead, dir)
+			}
+		default:
+			hung = append(hung, dir)
 		}
 	}
-	return m, nil
+	return dead, hung
 }
 
 func fuseDevice() error {
