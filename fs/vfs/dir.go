@@ -98,6 +98,16 @@ func (d *DirHandle) list(ctx context.Context) error {
 	return nil
 }
 
+// List lists at most limit entries of a directory behind a cookie; see fs.Reader.Readdir. It is for callers that hold nothing
+// between two calls.
+func (f *FS) List(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
+	l, err := bounded(ctx, f, func(ctx context.Context) (fs.Listing, error) { return f.meta.Readdir(ctx, dir, after, limit) })
+	for i := range l.Entries {
+		l.Entries[i].Attr = f.merge(l.Entries[i].Attr)
+	}
+	return l, err
+}
+
 // before is the entries below a cookie.
 func before(entries []fs.Dirent, end fs.Cookie) []fs.Dirent {
 	n := sort.Search(len(entries), func(i int) bool { return entries[i].Cookie >= end })

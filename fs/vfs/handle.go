@@ -204,8 +204,8 @@ func (h *Handle) Fsync(ctx context.Context, dataOnly bool) error {
 		return fs.ErrClosed
 	}
 	waited := h.n.flushed(ctx, h.f)
-	if err := h.lateError(); err != nil {
-		return fmt.Errorf("earlier writes to inode %d are lost: %w", h.n.ino, err)
+	if err := h.Lost(); err != nil {
+		return err
 	}
 	return waited
 }

@@ -140,7 +140,12 @@ func (f *FS) Link(ctx context.Context, ino, parent fs.Ino, name string) (fs.Attr
 
 // Unlink removes a name that is not a directory's.
 func (f *FS) Unlink(ctx context.Context, parent fs.Ino, name string) error {
-	r, err := f.do1(ctx, &fs.Unlink{Parent: parent, Name: name, Time: f.now()})
+	return f.UnlinkIf(ctx, Guard{}, parent, name)
+}
+
+// UnlinkIf is Unlink with a precondition.
+func (f *FS) UnlinkIf(ctx context.Context, g Guard, parent fs.Ino, name string) error {
+	r, err := f.guarded(ctx, g, &fs.Unlink{Parent: parent, Name: name, Time: f.now()})
 	if err != nil {
 		return err
 	}
@@ -150,13 +155,23 @@ func (f *FS) Unlink(ctx context.Context, parent fs.Ino, name string) error {
 
 // Rmdir removes an empty directory.
 func (f *FS) Rmdir(ctx context.Context, parent fs.Ino, name string) error {
-	_, err := f.do1(ctx, &fs.Rmdir{Parent: parent, Name: name, Time: f.now()})
+	return f.RmdirIf(ctx, Guard{}, parent, name)
+}
+
+// RmdirIf is Rmdir with a precondition.
+func (f *FS) RmdirIf(ctx context.Context, g Guard, parent fs.Ino, name string) error {
+	_, err := f.guarded(ctx, g, &fs.Rmdir{Parent: parent, Name: name, Time: f.now()})
 	return err
 }
 
 // Rename moves a name. What this mount has written to the file that moves is flushed first, so that replacing a file by
 // rename leaves the old content or the new one, whatever crashes.
 func (f *FS) Rename(ctx context.Context, parent fs.Ino, name string, newParent fs.Ino, newName string, flags fs.RenameFlags) error {
+	return f.RenameIf(ctx, Guard{}, parent, name, newParent, newName, flags)
+}
+
+// RenameIf is Rename with a precondition.
+func (f *FS) RenameIf(ctx context.Context, g Guard, parent fs.Ino, name string, newParent fs.Ino, newName string, flags fs.RenameFlags) error {
 	if f.cfg.ReadOnly {
 		return fs.ErrReadOnly
 	}
@@ -169,7 +184,7 @@ func (f *FS) Rename(ctx context.Context, parent fs.Ino, name string, newParent f
 			return fmt.Errorf("rename %q: %w", name, err)
 		}
 	}
-	r, err := f.do1(ctx, &fs.Rename{Parent: parent, Name: name, NewParent: newParent, NewName: newName, Flags: flags, Time: f.now()})
+	r, err := f.guarded(ctx, g, &fs.Rename{Parent: parent, Name: name, NewParent: newParent, NewName: newName, Flags: flags, Time: f.now()})
 	if err != nil {
 		return err
 	}

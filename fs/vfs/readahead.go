@@ -53,6 +53,11 @@ func (n *inode) prefetch(f *FS, s span) {
 		}
 	}
 	n.mu.Unlock()
+	f.prefetch(pieces)
+}
+
+// prefetch has the blobs of pieces fetched.
+func (f *FS) prefetch(pieces []piece) {
 	for i := range pieces {
 		if e := &pieces[i]; !e.Inline() && e.BlobOff+e.Len <= uint64(e.blob.Length) {
 			f.chunks.start(&e.blob, uint32(e.BlobOff), uint32(e.Len))
