@@ -16,10 +16,18 @@ const examples = `  dfs status
   dfs status --json --addr 10.0.0.1,10.0.0.2
   dfs node ls
   dfs node remove n3
+  dfs ls -l /docs
+  dfs cp report.pdf dfs:/docs/
   dfs tx ls
   dfs tx show 3.17
   dfs ca init && dfs ca issue --role node --name n1
   dfs lb simulate --policy weighted --nodes nodes.json`
+
+const filesLong = `Files are read and written over HTTP by one node (--http), without a mount. PATH is a path from the root of
+the filesystem; "dfs:" may stand before it, and in cp it must, for it tells which side is the cluster's.
+
+A file that is copied is there as a whole or not at all: a copy that is interrupted leaves what was there
+before. A node that wants a token (--rest-token-file) is shown the first one of --token-file.`
 
 const nodeLong = `The nodes are the machines that keep the blobs and the metadata. A node that fails stays a member, and the
 blobs on it are counted on: only when it is removed are they copied to other nodes. So remove one that will

@@ -36,6 +36,10 @@ type Deps struct {
 	ReadOnly bool
 	Faults   fs.Faults
 	Logger   *slog.Logger
+	// Dialer makes the connections, and is not closed; nil: one of the client's own does.
+	Dialer *cluster.Dialer
+	// OpenStore opens the blob store at a node; nil: over the network.
+	OpenStore func(fs.NodeInfo) (blob.Store, error)
 }
 
 // Client is a session with a cluster.
@@ -43,11 +47,13 @@ type Client struct {
 	FS     *vfs.FS
 	Source string // the nodes as the user named them, for the first column of df(1)
 
-	tls    *pki.Credentials                   // nil: plaintext
-	source atomic.Pointer[func() fs.Activity] // see CountBy
-	dialer *cluster.Dialer
-	meta   *metarpc.Client
-	set    *replica.Set
+	tls       *pki.Credentials                   // nil: plaintext, or the dialer is somebody else's
+	source    atomic.Pointer[func() fs.Activity] // see CountBy
+	dialer    *cluster.Dialer
+	ownDialer bool
+	open      func(fs.NodeInfo) (blob.Store, error)
+	meta      *metarpc.Client
+	set       *replica.Set
 }
 
 // Open finds the cluster, within cfg.ConnectTimeout, and opens a session. cfg must be valid.
@@ -60,13 +66,18 @@ func Open(ctx context.Context, cfg Config, deps Deps) (_ *Client, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("nodes to mount from: %w", err)
 	}
-	credentials, err := cfg.TLS.Open(pki.RoleMount, deps.Logger)
-	if err != nil {
-		return nil, err
+	c := &Client{Source: hosts, dialer: deps.Dialer, open: deps.OpenStore}
+	if c.dialer == nil {
+		if c.tls, err = cfg.TLS.Open(pki.RoleMount, deps.Logger); err != nil {
+			return nil, err
+		}
+		c.dialer, c.ownDialer = cluster.NewDialer(cluster.DialerConfig{
+			Insecure: cfg.Insecure, TLS: c.tls, Faults: deps.Faults, Log: deps.Logger,
+		}), true
 	}
-	c := &Client{Source: hosts, tls: credentials, dialer: cluster.NewDialer(cluster.DialerConfig{
-		Insecure: cfg.Insecure, TLS: credentials, Faults: deps.Faults, Log: deps.Logger,
-	})}
+	if c.open == nil {
+		c.open = c.openStore
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close(context.WithoutCancel(ctx)))
@@ -120,7 +131,7 @@ func (c *Client) openFS(ctx context.Context, cfg Config, deps Deps, status *fs.S
 	}
 	b.Update(storageNodes(status), status.MinReplicas)
 	c.set, err = replica.NewSet(replica.Config{
-		Nodes: b.Nodes, Open: c.openStore, Replicas: status.Replicas, MinReplicas: b.MinReplicas,
+		Nodes: b.Nodes, Open: c.open, Replicas: status.Replicas, MinReplicas: b.MinReplicas,
 		WriteOrder: b.WriteOrder, ReadOrder: b.ReadOrder, Observer: b, Faults: deps.Faults, Logger: deps.Logger,
 		Bad: func(node fs.NodeID, id fs.BlobID, err error) {
 			deps.Logger.Warn("bad replica; read from another", "from", node, "blob", id, "err", err)
@@ -186,7 +197,9 @@ func (c *Client) Close(ctx context.Context) error {
 	if c.meta != nil {
 		errs = append(errs, c.meta.Close())
 	}
-	errs = append(errs, c.dialer.Close())
+	if c.ownDialer {
+		errs = append(errs, c.dialer.Close())
+	}
 	if c.tls != nil {
 		errs = append(errs, c.tls.Close())
 	}

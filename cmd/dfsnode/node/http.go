@@ -14,25 +14,33 @@ import (
 
 const statusTimeout = 3 * time.Second
 
-// openHTTP starts the status and metrics servers. They answer while the rest is still coming up.
+// openHTTP starts the servers of files and status, and of metrics. They answer while the rest is still coming up.
 func (n *Node) openHTTP(ctx context.Context) error {
 	status := http.NewServeMux()
 	status.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
 	status.HandleFunc("GET /readyz", n.readyz)
 	status.HandleFunc("GET /v1/status", n.status)
-	if err := n.serveHTTP(ctx, "HTTP", n.addrs.http, "--http", status); err != nil {
+	files, err := n.restFront()
+	if err != nil {
 		return err
 	}
-	return n.serveHTTP(ctx, "metrics", n.addrs.metrics, "--metrics", n.metricsHandler())
+	if err := n.serveHTTP(ctx, "HTTP", n.addrs.http, "--http", n.admitFiles, forMounts(files.Before(status))); err != nil {
+		return err
+	}
+	return n.serveHTTP(ctx, "metrics", n.addrs.metrics, "--metrics", func(string) error { return nil }, n.metricsHandler())
 }
 
-func (n *Node) serveHTTP(ctx context.Context, name, addr, flag string, handler http.Handler) error {
+// serveHTTP serves on an address; admit may refuse the one that was bound.
+func (n *Node) serveHTTP(ctx context.Context, name, addr, flag string, admit func(bound string) error, handler http.Handler) error {
 	if addr == "" {
 		return nil
 	}
 	ln, err := cluster.ListenHTTP(ctx, addr, n.cfg.Insecure, n.tls, flag)
 	if err != nil {
 		return err
+	}
+	if err := admit(ln.Addr().String()); err != nil {
+		return errors.Join(err, ln.Close())
 	}
 	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: cluster.HTTPLog(n.log),

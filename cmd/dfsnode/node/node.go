@@ -57,6 +57,7 @@ type Node struct {
 	blobsNow  atomic.Pointer[blobrpc.Server] // likewise
 	keeperNow atomic.Pointer[replica.Keeper] // likewise
 	measures  *measures
+	files     filesSession
 
 	leave   func() error // closes ring, once
 	closers []closer     // in the order of opening
@@ -70,7 +71,8 @@ type closer struct {
 
 // Open opens everything and starts to serve, but takes part in no cluster yet; see Run. cfg must be valid.
 func Open(ctx context.Context, cfg Config, deps Deps) (_ *Node, err error) {
-	n := &Node{cfg: cfg, deps: deps, measures: newMeasures(deps.Logger), broken: make(chan error, 8)}
+	n := &Node{cfg: cfg, deps: deps, measures: newMeasures(deps.Logger), broken: make(chan error, 8),
+		files: filesSession{turn: make(chan struct{}, 1)}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -85,7 +87,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (_ *Node, err error) {
 	n.onClose("data directory", n.dir.Close)
 	n.log = deps.Logger
 	for _, step := range []func(context.Context) error{
-		n.openTLS, n.openTransport, n.openHTTP, n.openStore, n.openMeta, n.openRing, n.openBootstrap, n.serve,
+		n.openTLS, n.openTransport, n.openHTTP, n.openStore, n.openMeta, n.openRing, n.openBootstrap, n.serve, n.openFiles,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

@@ -105,7 +105,7 @@ func envNames(options []string) []string {
 // names lists the options of all commands.
 func names() []string {
 	var all []string
-	for _, register := range []func(*pflag.FlagSet){new(Node).Register, new(Mount).Register, new(Admin).Register} {
+	for _, register := range []func(*pflag.FlagSet){new(Node).Register, new(Mount).Register, new(Admin).Register, new(Files).Register} {
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		register(flags)
 		all = append(all, flagNames(flags)...)

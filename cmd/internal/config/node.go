@@ -41,7 +41,8 @@ type Node struct {
 	TLS       TLS
 	GossipKey string // file
 
-	Log Log
+	REST REST
+	Log  Log
 }
 
 // Register declares the flags of n.
@@ -51,7 +52,7 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	flags.StringVar(&n.Dir, "dir", DefaultDir(), "where this node keeps its metadata and blobs")
 	flags.StringVar(&n.Listen, "listen", "", "address of RPC and Raft (default 127.0.0.1:7400, or the interface that leads to --join)")
 	flags.StringVar(&n.Gossip, "gossip", "", "address of gossip, TCP and UDP (default: the host of --listen, port 7401)")
-	flags.StringVar(&n.HTTP, "http", "", "address of /livez, /readyz and /v1/status (default: the host of --listen, port 7480; \"off\")")
+	flags.StringVar(&n.HTTP, "http", "", "address of files (/v1/fs/), /livez, /readyz and /v1/status (default: the host of --listen, port 7480; \"off\")")
 	flags.StringVar(&n.Metrics, "metrics", "", "address of Prometheus /metrics, with /livez and /readyz (default 127.0.0.1:7490; \"off\")")
 	flags.StringVar(&n.Advertise, "advertise", "", "host under which others reach this node (default: that of --listen)")
 	flags.StringVar(&n.PIDFile, "pid-file", "", "write the process id here, and remove it at exit")
@@ -70,6 +71,7 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	flags.BoolVar(&n.Insecure, "insecure", false, "allow unencrypted, unauthenticated traffic beyond loopback")
 	n.TLS.register(flags)
 	flags.StringVar(&n.GossipKey, "gossip-key", "", "file of the key that all nodes share, made by \"dfs ca init\" (default: gossip.key in --tls-dir)")
+	n.REST.register(flags)
 	n.Log.register(flags)
 }
 
@@ -119,6 +121,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := policy("--placement", n.Placement); err != nil {
+		return err
+	}
+	if err := n.REST.Validate(); err != nil {
 		return err
 	}
 	return n.Log.Validate()
