@@ -14,6 +14,9 @@ They may be started in any order, and the line may stay the same for ever: a nod
 to a cluster does not form another one. Beyond loopback TLS is demanded; "dfs ca" makes the files. Or say
 --insecure: then nothing is encrypted, and whoever reaches the ports may do everything.
 
+Files are served over HTTP at /v1/fs/ (described at /v1/openapi.yaml), to whoever has a token of
+--rest-token-file; on loopback, and with --insecure, the file may be left out, and everybody is served.
+
 Ports: 7400 RPC and Raft (TCP), 7401 gossip (TCP and UDP), 7480 HTTP, 7490 metrics (TCP).
 
 Every option can also come from the environment (--bootstrap-expect is DFS_BOOTSTRAP_EXPECT) or from

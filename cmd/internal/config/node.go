@@ -123,9 +123,6 @@ func (n *Node) Validate() error {
 	if err := policy("--placement", n.Placement); err != nil {
 		return err
 	}
-	if err := n.REST.Validate(); err != nil {
-		return err
-	}
 	return n.Log.Validate()
 }
 

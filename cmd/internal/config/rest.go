@@ -23,12 +23,6 @@ func (r *REST) register(flags *pflag.FlagSet) {
 	flags.Uint32Var(&r.GID, "rest-gid", 0, "group of the files that are made through /v1/fs/")
 }
 
-// Validate reads the token file, to have its errors told at once.
-func (r *REST) Validate() error {
-	_, err := r.tokens()
-	return err
-}
-
 func (r *REST) tokens() (*rest.Tokens, error) {
 	if r.TokenFile == "" {
 		return nil, nil
