@@ -113,7 +113,6 @@ func (c *call) receive(h *vfs.Handle) error {
 	}
 	defer done()
 	in := &patientReader{r: body, idle: c.s.cfg.Idle, deadlines: http.NewResponseController(c.w)}
-	defer in.end()
 	for off := uint64(0); ; {
 		n, end, err := in.fill(buf)
 		if err != nil {
@@ -123,6 +122,7 @@ func (c *call) receive(h *vfs.Handle) error {
 			return err
 		}
 		if off += uint64(n); end {
+			in.end()
 			return nil
 		}
 	}
@@ -175,5 +175,6 @@ func (p *patientReader) fill(buf []byte) (n int, end bool, err error) {
 	return n, false, nil
 }
 
-// end takes the deadline off again: the connection may serve other requests.
+// end takes the deadline off again, once there is nothing more to come. Where the rest of a body is not wanted it stays: the
+// server reads on a little before it answers, and must not wait for a client that has stopped.
 func (p *patientReader) end() { _ = p.deadlines.SetReadDeadline(time.Time{}) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -110,6 +111,9 @@ func (c *call) run(rawPath string) (err error) {
 	if err := c.s.cfg.Tokens.check(c.r); err != nil {
 		return err
 	}
+	if c.s.cfg.Tokens == nil && !hostIsUs(c.r) {
+		return newError(http.StatusForbidden, "wrong_host", "without a token this is served to http://localhost and IP addresses only")
+	}
 	if err := c.s.origins.Check(c.r); err != nil {
 		return newError(http.StatusForbidden, "cross_origin", "a browser sent this for a page of another origin")
 	}
@@ -127,6 +131,20 @@ func (c *call) run(rawPath string) (err error) {
 		return fmt.Errorf("no session with the cluster: %w", err)
 	}
 	return route.serve(c)
+}
+
+// hostIsUs is false for a browser that was led to our loopback by a page whose host name resolves to it (DNS rebinding): to the
+// browser we would be that page's own origin.
+func hostIsUs(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !local.IP.IsLoopback() {
+		return true
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = strings.Trim(r.Host, "[]")
+	}
+	return host == "localhost" || net.ParseIP(host) != nil
 }
 
 // requestID is the client's, if it has a usable one, or a new one.
