@@ -34,6 +34,9 @@ const (
 	ModeMask   uint32 = 0o7777
 )
 
+// StatusDir is the name, in the root, of the directory in which a mount shows files about itself. It is never a real entry.
+const StatusDir = ".dfs"
+
 // Limits. Names and values beyond them get [ErrNameTooLong], [ErrFileTooBig] and so on.
 const (
 	NameMax      = 255     // bytes in one name

@@ -34,7 +34,7 @@ type Config struct {
 	// call sees what other mounts have done before it.
 	CacheTimeout time.Duration
 
-	// StatusFiles are shown, read-only, in the directory StatusDir of the root, by name; "stats" comes on its own. Each is
+	// StatusFiles are shown, read-only, in the directory fs.StatusDir of the root, by name; "stats" comes on its own. Each is
 	// made anew whenever it is opened, by any goroutine: its function must not wait for the cluster. Nil: no such directory.
 	StatusFiles map[string]func() string
 

@@ -12,13 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// StatusDir is the name, in the root of every mount that has status files, of the directory that they are in.
-	StatusDir = ".dfs"
-	// firstVirtual is the inode of the status directory; its files have those behind it. The cluster allots numbers from 2
-	// up, at most 65,536 a call: it does not come that far.
-	firstVirtual uint64 = 1 << 63
-)
+// firstVirtual is the inode of the status directory; its files have those behind it. The cluster allots numbers from 2
+// up, at most 65,536 a call: it does not come that far.
+const firstVirtual uint64 = 1 << 63
 
 // statusDir is the front with a directory of status files in its root. The files are made when they are opened, by this
 // process alone, so that they can be read when the cluster is gone. What is not about them goes to the front.
@@ -46,7 +42,7 @@ func withStatus(f *front, files map[string]func() string) fuse.RawFileSystem {
 func virtual(ino uint64) bool { return ino >= firstVirtual }
 
 // reserved reports whether a name in a directory is the status directory's.
-func reserved(dir uint64, name string) bool { return dir == uint64(fs.RootIno) && name == StatusDir }
+func reserved(dir uint64, name string) bool { return dir == uint64(fs.RootIno) && name == fs.StatusDir }
 
 // refuse is the answer to whoever wants to change, in dir, what name names.
 func refuse(dir uint64, name string) (fuse.Status, bool) {

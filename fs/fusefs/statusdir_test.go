@@ -34,7 +34,7 @@ func lookup(t *testing.T, d fuse.RawFileSystem, dir uint64, name string) fuse.En
 
 func TestStatusFiles_AreReadWithoutTheCluster(t *testing.T) {
 	_, d, asked := statusRig(t)
-	dir := lookup(t, d, 1, StatusDir)
+	dir := lookup(t, d, 1, fs.StatusDir)
 	if dir.NodeId < firstVirtual || dir.Mode != syscall.S_IFDIR|0o555 {
 		t.Errorf("%+v", dir)
 	}
@@ -77,20 +77,20 @@ func TestStatusFiles_AreReadWithoutTheCluster(t *testing.T) {
 func TestStatusDirectory_CannotBeChangedNorReplaced(t *testing.T) {
 	r, d, _ := statusRig(t)
 	ino, _, _ := r.create("real", 0)
-	dir := lookup(t, d, 1, StatusDir).NodeId
+	dir := lookup(t, d, 1, fs.StatusDir).NodeId
 	b := lookup(t, d, dir, "b").NodeId
 	at, in, out := header(1), header(dir), fuse.EntryOut{}
 	for what, got := range map[string]struct{ st, want fuse.Status }{
-		"mkdir":          {d.Mkdir(nil, &fuse.MkdirIn{InHeader: at}, StatusDir, &out), fuse.EPERM},
-		"mknod":          {d.Mknod(nil, &fuse.MknodIn{InHeader: at}, StatusDir, &out), fuse.EPERM},
-		"create":         {d.Create(nil, &fuse.CreateIn{InHeader: at}, StatusDir, &fuse.CreateOut{}), fuse.EPERM},
-		"symlink":        {d.Symlink(nil, &at, "x", StatusDir, &out), fuse.EPERM},
-		"link":           {d.Link(nil, &fuse.LinkIn{InHeader: at, Oldnodeid: ino}, StatusDir, &out), fuse.EPERM},
+		"mkdir":          {d.Mkdir(nil, &fuse.MkdirIn{InHeader: at}, fs.StatusDir, &out), fuse.EPERM},
+		"mknod":          {d.Mknod(nil, &fuse.MknodIn{InHeader: at}, fs.StatusDir, &out), fuse.EPERM},
+		"create":         {d.Create(nil, &fuse.CreateIn{InHeader: at}, fs.StatusDir, &fuse.CreateOut{}), fuse.EPERM},
+		"symlink":        {d.Symlink(nil, &at, "x", fs.StatusDir, &out), fuse.EPERM},
+		"link":           {d.Link(nil, &fuse.LinkIn{InHeader: at, Oldnodeid: ino}, fs.StatusDir, &out), fuse.EPERM},
 		"link out":       {d.Link(nil, &fuse.LinkIn{InHeader: at, Oldnodeid: b}, "x", &out), fuse.EPERM},
-		"rmdir":          {d.Rmdir(nil, &at, StatusDir), fuse.EPERM},
-		"unlink":         {d.Unlink(nil, &at, StatusDir), fuse.EPERM},
-		"rename away":    {d.Rename(nil, &fuse.RenameIn{InHeader: at, Newdir: 1}, StatusDir, "x"), fuse.EPERM},
-		"rename over":    {d.Rename(nil, &fuse.RenameIn{InHeader: at, Newdir: 1}, "real", StatusDir), fuse.EPERM},
+		"rmdir":          {d.Rmdir(nil, &at, fs.StatusDir), fuse.EPERM},
+		"unlink":         {d.Unlink(nil, &at, fs.StatusDir), fuse.EPERM},
+		"rename away":    {d.Rename(nil, &fuse.RenameIn{InHeader: at, Newdir: 1}, fs.StatusDir, "x"), fuse.EPERM},
+		"rename over":    {d.Rename(nil, &fuse.RenameIn{InHeader: at, Newdir: 1}, "real", fs.StatusDir), fuse.EPERM},
 		"rename into":    {d.Rename(nil, &fuse.RenameIn{InHeader: at, Newdir: dir}, "real", "x"), fuse.EROFS},
 		"rename out":     {d.Rename(nil, &fuse.RenameIn{InHeader: in, Newdir: 1}, "b", "x"), fuse.EROFS},
 		"create within":  {d.Create(nil, &fuse.CreateIn{InHeader: in}, "x", &fuse.CreateOut{}), fuse.EROFS},
@@ -104,7 +104,7 @@ func TestStatusDirectory_CannotBeChangedNorReplaced(t *testing.T) {
 		}
 	}
 	sub := r.mkdir("sub")
-	if st := d.Mkdir(nil, &fuse.MkdirIn{InHeader: header(sub), Mode: 0o755}, StatusDir, &out); st != fuse.OK || out.NodeId >= firstVirtual {
+	if st := d.Mkdir(nil, &fuse.MkdirIn{InHeader: header(sub), Mode: 0o755}, fs.StatusDir, &out); st != fuse.OK || out.NodeId >= firstVirtual {
 		t.Errorf("the name is reserved in the root only: %v", st)
 	}
 }

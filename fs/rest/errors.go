@@ -69,6 +69,9 @@ func errorOf(err error) *apiError {
 	}
 	for _, row := range table {
 		if errors.Is(err, row.err) {
+			if row.status >= http.StatusInternalServerError {
+				return newError(row.status, row.code, row.err.Error()) // inodes, blobs and nodes are for the log, which has the same request id
+			}
 			return newError(row.status, row.code, err.Error())
 		}
 	}

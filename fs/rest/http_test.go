@@ -115,6 +115,10 @@ func TestPath_IsCleanedOnceOrRefused(t *testing.T) {
 		w.get(path).is(t, 400, code)
 	}
 	w.ask("POST", Prefix+"/d?rename=../x", nil).is(t, 400, "invalid_path")
+	w.put("/.dfs", "x").is(t, 403, "reserved")
+	w.put("/.dfs/x", "x").is(t, 403, "reserved")
+	w.ask("POST", Prefix+"/d?rename=.dfs", nil).is(t, 403, "reserved")
+	w.put("/d/.dfs", "x").is(t, 201, "")
 	w.get("/d/").is(t, 409, "is_a_directory")
 	w.get("/d/.../").is(t, 409, "not_a_directory")
 	if a := w.ask("GET", "/other/../v1/fs/d", nil); a.StatusCode != http.StatusTeapot {

@@ -91,7 +91,10 @@ func TestTooLargeABody_IsRefusedAndLeavesNothing(t *testing.T) {
 
 func TestFullCluster_Is507(t *testing.T) {
 	w := newWorldOn(t, Config{}, memstore.Config{Node: "n1", CapacityBytes: 1 << 20}, nil)
-	w.put("/f", noise(6<<20)).is(t, 507, "no_space")
+	a := w.put("/f", noise(6<<20)).is(t, 507, "no_space")
+	if strings.Contains(string(a.body), "blob") {
+		t.Errorf("the client was told of our insides: %s", a.body)
+	}
 	w.get("/f").is(t, 404, "not_found")
 	w.settled(1)
 }
