@@ -117,6 +117,12 @@ func newCommand(k kind) Command {
 		return &PutNode{}
 	case kindRemoveNode:
 		return &RemoveNode{}
+	case kindPutToken:
+		return &PutToken{}
+	case kindRedeemToken:
+		return &RedeemToken{}
+	case kindRevokeToken:
+		return &RevokeToken{}
 	}
 	return nil
 }
@@ -160,6 +166,21 @@ func wireCommand(c *wire.Coder, cmd Command) {
 		c.Bool(&m.Storing)
 	case *RemoveNode:
 		WireNodeID(c, &m.Node)
+	case *PutToken:
+		c.String(&m.Token.ID)
+		c.String(&m.Token.Role)
+		wire.Int(c, &m.Token.Expires)
+		wire.Int(c, &m.Token.Uses)
+		WireTokenHash(c, &m.Secret)
+		wire.Int(c, &m.Now)
+	case *RedeemToken:
+		c.String(&m.ID)
+		WireTokenHash(c, &m.Secret)
+		c.String(&m.Role)
+		WireTokenHash(c, &m.Key)
+		wire.Int(c, &m.Now)
+	case *RevokeToken:
+		c.String(&m.ID)
 	default:
 		panic(fmt.Sprintf("command: no codec for %T", cmd))
 	}

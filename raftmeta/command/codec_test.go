@@ -101,7 +101,12 @@ var goldenCommands = []string{
 	"090102010161010162",
 	"0a016e03613a31017a01",
 	"0b016e",
+	"0c01690172020420" + "03" + zeros31 + "08",
+	"0d016920" + "01" + zeros31 + "017220" + "02" + zeros31 + "06",
+	"0e0169",
 }
+
+const zeros31 = "00000000000000000000000000000000000000000000000000000000000000"
 
 func TestCommand_LiesInTheLogAsVersion1WroteIt(t *testing.T) {
 	for n, cmd := range commands() {
@@ -137,7 +142,7 @@ func TestDecode_WhatIsCutOffOrHasMoreIsMalformed(t *testing.T) {
 func TestDecode_WhatIsNewerIsUnknown(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"kind 0":    {0},
-		"kind 12":   {12},
+		"kind 15":   {15},
 		"kind 255":  {255, 1},
 		"operation": Encode(&Tx{fs.Tx{Ops: []fs.Op{&fs.Check{}}}}),
 	} {

@@ -79,6 +79,22 @@ type PutNode struct {
 // RemoveNode removes a node for good; blobs that lay on it become repair debt.
 type RemoveNode struct{ Node fs.NodeID }
 
+// PutToken records a join token, of which the state keeps the hash of the secret only.
+type PutToken struct {
+	Token  fs.JoinToken
+	Secret fs.TokenHash
+	Now    fs.Time // of the leader: what has expired by then goes
+}
+
+// RedeemToken takes one use of a join token, or none if this key has taken one before.
+type RedeemToken struct {
+	fs.Redemption
+	Now fs.Time // likewise
+}
+
+// RevokeToken removes a join token.
+type RevokeToken struct{ ID string }
+
 type kind uint8
 
 // Kinds are written to disk: never renumber.
@@ -94,6 +110,9 @@ const (
 	kindSetReplicas
 	kindPutNode
 	kindRemoveNode
+	kindPutToken
+	kindRedeemToken
+	kindRevokeToken
 )
 
 func (*Tx) kind() kind          { return kindTx }
@@ -107,3 +126,6 @@ func (*Forget) kind() kind      { return kindForget }
 func (*SetReplicas) kind() kind { return kindSetReplicas }
 func (*PutNode) kind() kind     { return kindPutNode }
 func (*RemoveNode) kind() kind  { return kindRemoveNode }
+func (*PutToken) kind() kind    { return kindPutToken }
+func (*RedeemToken) kind() kind { return kindRedeemToken }
+func (*RevokeToken) kind() kind { return kindRevokeToken }

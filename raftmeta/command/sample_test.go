@@ -43,6 +43,9 @@ func commands() []Command {
 		&SetReplicas{Blob: fs.BlobID{Session: 1, Counter: 2}, Add: []fs.NodeID{"a"}, Remove: []fs.NodeID{"b"}},
 		&PutNode{Node: fs.NodeInfo{ID: "n", Addr: "a:1", Zone: "z"}, Storing: true},
 		&RemoveNode{Node: "n"},
+		&PutToken{Token: fs.JoinToken{ID: "i", Role: "r", Expires: 1, Uses: 2}, Secret: fs.TokenHash{3}, Now: 4},
+		&RedeemToken{Redemption: fs.Redemption{ID: "i", Secret: fs.TokenHash{1}, Role: "r", Key: fs.TokenHash{2}}, Now: 3},
+		&RevokeToken{ID: "i"},
 	}
 }
 

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"fmt"
+
 	"dfs/fs"
 	"dfs/fs/wire"
 )
@@ -60,6 +62,17 @@ func WireExtent(c *wire.Coder, e *fs.Extent) {
 		return
 	}
 	c.Uint64(&e.BlobOff)
+}
+
+// WireTokenHash codes a TokenHash.
+func WireTokenHash(c *wire.Coder, h *fs.TokenHash) {
+	b := h[:]
+	c.Blob(&b)
+	if c.Decoding() && c.Err() == nil && len(b) != len(h) {
+		c.Fail(fmt.Errorf("a hash of %d bytes: %w", len(b), wire.ErrMalformed))
+		return
+	}
+	copy(h[:], b)
 }
 
 // WireMount codes a Mount.

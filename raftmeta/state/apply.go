@@ -75,6 +75,12 @@ func (c *change) housekeep(cmd command.Command, answer *Answer) (err error) {
 		err = c.putNode(m)
 	case *command.RemoveNode:
 		err = c.removeNode(m)
+	case *command.PutToken:
+		err = c.putToken(m)
+	case *command.RedeemToken:
+		err = c.redeemToken(m)
+	case *command.RevokeToken:
+		err = c.revokeToken(m)
 	default:
 		err = command.ErrUnknown
 	}

@@ -22,7 +22,7 @@ func Check(r Reader) error {
 		garbage: map[fs.BlobID]bool{}, nodes: map[fs.NodeID]bool{}, sessions: map[fs.SessionID]*SessionRecord{},
 	}
 	// Records that others refer to are read first.
-	for _, kinds := range []string{"!ibms", "acdgnorx"} {
+	for _, kinds := range []string{"!ibms", "acdgnortx"} {
 		for _, kind := range []byte(kinds) {
 			if err := a.read(r, kind); err != nil {
 				return err
@@ -64,6 +64,7 @@ type audit struct {
 	nodes    map[fs.NodeID]bool // true: removed
 	storing  uint64             // nodes
 	sessions map[fs.SessionID]*SessionRecord
+	tokens   int
 }
 
 func (a *audit) fault(format string, args ...any) {
@@ -86,7 +87,7 @@ func (a *audit) read(r Reader, kind byte) error {
 // strangers reports keys of no known kind.
 func (a *audit) strangers(r Reader) error {
 	return r.Scan([]byte(keysFrom), []byte(keysTo), func(key, _ []byte) bool {
-		if !slices.Contains([]byte("!ibmsacdgnorx"), key[0]) {
+		if !slices.Contains([]byte("!ibmsacdgnortx"), key[0]) {
 			a.fault("key %x is of no known kind", key)
 		}
 		return true
@@ -124,6 +125,8 @@ func (a *audit) record(r Reader, key, value []byte) error {
 		return a.extent(key, value)
 	case keyXattr:
 		return a.xattr(key, value)
+	case keyToken:
+		return a.token(key, value)
 	}
 	return a.mark(key, value)
 }

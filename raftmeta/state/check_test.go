@@ -31,6 +31,7 @@ func sample(t *testing.T) *Memory {
 		do(&command.PutNode{Node: fs.NodeInfo{ID: id, Addr: "h:1", Zone: "z"}, Storing: true})
 	}
 	do(&command.RemoveNode{Node: "n4"})
+	do(&command.PutToken{Token: fs.JoinToken{ID: "0123456789abcdef", Role: "r", Expires: 9, Uses: 2}, Now: 1})
 	blobID := func(n uint64) fs.BlobID { return fs.BlobID{Session: 1, Counter: n} }
 	tx := &command.Tx{Tx: fs.Tx{ID: fs.TxID{Session: 1, Seq: 1}, Epoch: 2, Replicas: 3, Ops: []fs.Op{
 		&fs.Create{Parent: 1, Name: "d", Ino: 2, Type: fs.TypeDir, Mode: 0o755, Time: 3},
@@ -57,7 +58,7 @@ func TestCheck_NoticesEveryLostRecord(t *testing.T) {
 	kinds := map[byte]bool{}
 	err := kv.Scan([]byte(keysFrom), []byte(keysTo), func(key, _ []byte) bool {
 		kinds[key[0]] = true
-		if key[0] == keyAnswer || key[0] == keyNode { // nothing else tells that they were there
+		if key[0] == keyAnswer || key[0] == keyNode || key[0] == keyToken { // nothing else tells that they were there
 			return true
 		}
 		broken := kv.Clone()
@@ -70,7 +71,7 @@ func TestCheck_NoticesEveryLostRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(kinds) != 13 {
+	if len(kinds) != 14 {
 		t.Errorf("the sample has only %d kinds of keys: %v", len(kinds), kinds)
 	}
 }
@@ -128,6 +129,14 @@ func TestCheck_NoticesWrongRecords(t *testing.T) {
 	var x extent
 	alter("extent: blob offset", extentKey(3, 5), &x, func() { x.BlobOff = 6 })
 	alter("extent: blob", extentKey(3, 5), &x, func() { x.Blob.Counter = 2 })
+	var j token
+	for what, change := range map[string]func(){
+		"no use": func() { j.uses = 0 }, "less than none": func() { j.uses, j.keys = -1, make([]fs.TokenHash, 2) },
+		"many": func() { j.uses = fs.TokenUsesMax + 1 }, "one key twice": func() { j.keys = make([]fs.TokenHash, 2) },
+	} {
+		j = token{}
+		alter("token: "+what, tokenKey("0123456789abcdef"), &j, change)
+	}
 	alter("extent: unknown blob", extentKey(3, 5), &x, func() { x.Blob.Counter = 77 })
 	var b BlobRecord
 	for what, change := range map[string]func(){

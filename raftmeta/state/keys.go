@@ -21,6 +21,7 @@ const (
 	keyOrphan   = 'o' // o<ino>
 	keyAnswer   = 'r' // r<session><seq>
 	keySession  = 's' // s<session>
+	keyToken    = 't' // t<token>
 	keyExtent   = 'x' // x<ino><end>
 	keysFrom    = "!"
 	keysTo      = "{" // behind 'z'
@@ -59,6 +60,7 @@ func blobKey(kind byte, id fs.BlobID) []byte       { return key2(kind, uint64(id
 func sessionKey(id fs.SessionID) []byte            { return key1(keySession, uint64(id)) }
 func answerKey(id fs.SessionID, seq uint64) []byte { return key2(keyAnswer, uint64(id), seq) }
 func nodeKey(id fs.NodeID) []byte                  { return append([]byte{keyNode}, id...) }
+func tokenKey(id string) []byte                    { return append([]byte{keyToken}, id...) }
 
 // prefixEnd is the first key behind all keys that start with prefix, whose first byte is below 0xff.
 func prefixEnd(prefix []byte) []byte {

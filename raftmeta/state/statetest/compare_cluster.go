@@ -100,6 +100,9 @@ func (m *Model) compareCluster(v state.View) error {
 	if least, err := v.MinReplicas(); err != nil || m.formed && least != m.minReplicas() {
 		return fmt.Errorf("at least %d replicas (%w), in the model %d", least, err, m.minReplicas())
 	}
+	if err := m.compareTokens(v); err != nil {
+		return err
+	}
 	return m.compareOutcomes(v)
 }
 

@@ -105,7 +105,7 @@ func (g *Generator) init() command.Command {
 }
 
 func (g *Generator) housekeeping(c *client) command.Command {
-	switch g.choose(16) {
+	switch g.choose(20) {
 	case 0:
 		return g.init()
 	case 1:
@@ -126,6 +126,8 @@ func (g *Generator) housekeeping(c *client) command.Command {
 		return g.putNode()
 	case 11:
 		return g.removeNode()
+	case 15, 16, 17, 18:
+		return g.token()
 	case 12: // from a session that has ended, or with a foreign epoch
 		if len(g.ended) > 0 {
 			return g.tx(g.ended[g.choose(len(g.ended))])

@@ -21,6 +21,7 @@ type Model struct {
 	nodes       map[fs.NodeID]fs.NodeInfo
 	storing     map[fs.NodeID]bool
 	removed     map[fs.NodeID]bool
+	tokens      map[string]*token
 	index       uint64
 }
 
@@ -59,7 +60,7 @@ type session struct {
 // NewModel returns a model of a cluster that does not exist yet.
 func NewModel() *Model {
 	return &Model{inodes: map[fs.Ino]*file{}, blobs: map[fs.BlobID]*blob{}, sessions: map[fs.SessionID]*session{},
-		nodes: map[fs.NodeID]fs.NodeInfo{}, storing: map[fs.NodeID]bool{}, removed: map[fs.NodeID]bool{}}
+		nodes: map[fs.NodeID]fs.NodeInfo{}, storing: map[fs.NodeID]bool{}, removed: map[fs.NodeID]bool{}, tokens: map[string]*token{}}
 }
 
 // BlobByte is what byte off of a blob holds, in the model's world.
@@ -123,6 +124,15 @@ func (m *Model) apply(cmd command.Command) state.Answer {
 		return state.Answer{Err: m.putNode(c.Node, c.Storing)}
 	case *command.RemoveNode:
 		m.removeNode(c.Node)
+	case *command.PutToken:
+		return state.Answer{Err: m.putToken(c)}
+	case *command.RedeemToken:
+		return state.Answer{Err: m.redeemToken(c)}
+	case *command.RevokeToken:
+		if m.tokens[c.ID] == nil {
+			return state.Answer{Err: fs.CodeNotExist}
+		}
+		delete(m.tokens, c.ID)
 	}
 	return state.Answer{}
 }
