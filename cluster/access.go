@@ -32,7 +32,8 @@ var (
 	protocolRoles = map[Protocol][]pki.Role{ProtocolRaft: forNodes, ProtocolGRPC: forAll}
 
 	methodRoles = map[string]map[string][]pki.Role{
-		"dfs.cluster.v1.Cluster": {"Hello": forNodes, "Promise": forNodes},
+		"dfs.cluster.v1.Cluster":      {"Hello": forNodes, "Promise": forNodes},
+		"dfs.cluster.v1.Certificates": {"Renew": forAll},
 		"dfs.meta.v1.Meta": {
 			"Commit": forClients, "Abort": forClients,
 			"Lookup": forClients, "Getattr": forClients, "Readdir": forClients, "Readlink": forClients, "Layout": forClients,
@@ -41,6 +42,7 @@ var (
 		},
 		"dfs.meta.v1.Cluster": {
 			"Join": forNodes, "Removal": forAdmins, "RemoveNode": forAdmins,
+			"PutToken": forAdmins, "Tokens": forAdmins, "RevokeToken": forAdmins, "RedeemToken": forNodes,
 			"Status": forAll, "Transactions": forAdmins, "Transaction": forAdmins, "Raft": forAdmins, "Explain": forAdmins,
 		},
 		"grpc.health.v1.Health": {"Check": forAll, "List": forAll, "Watch": forAll},

@@ -60,6 +60,283 @@ func (*Empty) Descriptor() ([]byte, []int) {
 	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{0}
 }
 
+// JoinToken is what is known of a join token; its secret is not.
+type JoinToken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	Expires       int64                  `protobuf:"fixed64,3,opt,name=expires,proto3" json:"expires,omitempty"` // nanoseconds since the Unix epoch
+	Uses          uint32                 `protobuf:"varint,4,opt,name=uses,proto3" json:"uses,omitempty"`        // left
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinToken) Reset() {
+	*x = JoinToken{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinToken) ProtoMessage() {}
+
+func (x *JoinToken) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinToken.ProtoReflect.Descriptor instead.
+func (*JoinToken) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *JoinToken) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *JoinToken) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *JoinToken) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *JoinToken) GetUses() uint32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+type PutTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         *JoinToken             `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Secret        []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"` // SHA-256 of it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutTokenRequest) Reset() {
+	*x = PutTokenRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutTokenRequest) ProtoMessage() {}
+
+func (x *PutTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutTokenRequest.ProtoReflect.Descriptor instead.
+func (*PutTokenRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PutTokenRequest) GetToken() *JoinToken {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *PutTokenRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+type TokensReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tokens        []*JoinToken           `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokensReply) Reset() {
+	*x = TokensReply{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokensReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokensReply) ProtoMessage() {}
+
+func (x *TokensReply) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokensReply.ProtoReflect.Descriptor instead.
+func (*TokensReply) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TokensReply) GetTokens() []*JoinToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+type RevokeTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeTokenRequest) Reset() {
+	*x = RevokeTokenRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeTokenRequest) ProtoMessage() {}
+
+func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
+func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RevokeTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type RedeemTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Secret        []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"` // SHA-256 of it
+	Role          string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"` // SHA-256 of the public key that the use is for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RedeemTokenRequest) Reset() {
+	*x = RedeemTokenRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RedeemTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RedeemTokenRequest) ProtoMessage() {}
+
+func (x *RedeemTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RedeemTokenRequest.ProtoReflect.Descriptor instead.
+func (*RedeemTokenRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RedeemTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RedeemTokenRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *RedeemTokenRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RedeemTokenRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
 type TxID struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -70,7 +347,7 @@ type TxID struct {
 
 func (x *TxID) Reset() {
 	*x = TxID{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[1]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -82,7 +359,7 @@ func (x *TxID) String() string {
 func (*TxID) ProtoMessage() {}
 
 func (x *TxID) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[1]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -95,7 +372,7 @@ func (x *TxID) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxID.ProtoReflect.Descriptor instead.
 func (*TxID) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{1}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TxID) GetSession() uint64 {
@@ -122,7 +399,7 @@ type BlobID struct {
 
 func (x *BlobID) Reset() {
 	*x = BlobID{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[2]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -134,7 +411,7 @@ func (x *BlobID) String() string {
 func (*BlobID) ProtoMessage() {}
 
 func (x *BlobID) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[2]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -147,7 +424,7 @@ func (x *BlobID) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobID.ProtoReflect.Descriptor instead.
 func (*BlobID) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{2}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BlobID) GetSession() uint64 {
@@ -173,7 +450,7 @@ type CommitRequest struct {
 
 func (x *CommitRequest) Reset() {
 	*x = CommitRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[3]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -185,7 +462,7 @@ func (x *CommitRequest) String() string {
 func (*CommitRequest) ProtoMessage() {}
 
 func (x *CommitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[3]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -198,7 +475,7 @@ func (x *CommitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
 func (*CommitRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{3}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CommitRequest) GetCommand() []byte {
@@ -217,7 +494,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[4]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -229,7 +506,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[4]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -242,7 +519,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{4}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CommitReply) GetResult() []byte {
@@ -262,7 +539,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[5]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -274,7 +551,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[5]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -287,7 +564,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{5}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AbortRequest) GetTx() *TxID {
@@ -327,7 +604,7 @@ type Attr struct {
 
 func (x *Attr) Reset() {
 	*x = Attr{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[6]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -339,7 +616,7 @@ func (x *Attr) String() string {
 func (*Attr) ProtoMessage() {}
 
 func (x *Attr) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[6]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -352,7 +629,7 @@ func (x *Attr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attr.ProtoReflect.Descriptor instead.
 func (*Attr) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{6}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Attr) GetIno() uint64 {
@@ -469,7 +746,7 @@ type AttrReply struct {
 
 func (x *AttrReply) Reset() {
 	*x = AttrReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[7]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +758,7 @@ func (x *AttrReply) String() string {
 func (*AttrReply) ProtoMessage() {}
 
 func (x *AttrReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[7]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +771,7 @@ func (x *AttrReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttrReply.ProtoReflect.Descriptor instead.
 func (*AttrReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{7}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AttrReply) GetAttr() *Attr {
@@ -514,7 +791,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[8]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +803,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[8]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +816,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{8}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LookupRequest) GetDir() uint64 {
@@ -565,7 +842,7 @@ type InoRequest struct {
 
 func (x *InoRequest) Reset() {
 	*x = InoRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[9]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +854,7 @@ func (x *InoRequest) String() string {
 func (*InoRequest) ProtoMessage() {}
 
 func (x *InoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[9]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +867,7 @@ func (x *InoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InoRequest.ProtoReflect.Descriptor instead.
 func (*InoRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{9}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *InoRequest) GetIno() uint64 {
@@ -611,7 +888,7 @@ type ReaddirRequest struct {
 
 func (x *ReaddirRequest) Reset() {
 	*x = ReaddirRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[10]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +900,7 @@ func (x *ReaddirRequest) String() string {
 func (*ReaddirRequest) ProtoMessage() {}
 
 func (x *ReaddirRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[10]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +913,7 @@ func (x *ReaddirRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaddirRequest.ProtoReflect.Descriptor instead.
 func (*ReaddirRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{10}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReaddirRequest) GetDir() uint64 {
@@ -671,7 +948,7 @@ type Dirent struct {
 
 func (x *Dirent) Reset() {
 	*x = Dirent{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[11]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +960,7 @@ func (x *Dirent) String() string {
 func (*Dirent) ProtoMessage() {}
 
 func (x *Dirent) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[11]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +973,7 @@ func (x *Dirent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dirent.ProtoReflect.Descriptor instead.
 func (*Dirent) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{11}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Dirent) GetName() []byte {
@@ -730,7 +1007,7 @@ type ReaddirReply struct {
 
 func (x *ReaddirReply) Reset() {
 	*x = ReaddirReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[12]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +1019,7 @@ func (x *ReaddirReply) String() string {
 func (*ReaddirReply) ProtoMessage() {}
 
 func (x *ReaddirReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[12]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +1032,7 @@ func (x *ReaddirReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaddirReply.ProtoReflect.Descriptor instead.
 func (*ReaddirReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{12}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReaddirReply) GetEntries() []*Dirent {
@@ -781,7 +1058,7 @@ type ReadlinkReply struct {
 
 func (x *ReadlinkReply) Reset() {
 	*x = ReadlinkReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[13]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +1070,7 @@ func (x *ReadlinkReply) String() string {
 func (*ReadlinkReply) ProtoMessage() {}
 
 func (x *ReadlinkReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[13]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +1083,7 @@ func (x *ReadlinkReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadlinkReply.ProtoReflect.Descriptor instead.
 func (*ReadlinkReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{13}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReadlinkReply) GetTarget() []byte {
@@ -827,7 +1104,7 @@ type LayoutRequest struct {
 
 func (x *LayoutRequest) Reset() {
 	*x = LayoutRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[14]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +1116,7 @@ func (x *LayoutRequest) String() string {
 func (*LayoutRequest) ProtoMessage() {}
 
 func (x *LayoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[14]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +1129,7 @@ func (x *LayoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayoutRequest.ProtoReflect.Descriptor instead.
 func (*LayoutRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{14}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LayoutRequest) GetIno() uint64 {
@@ -889,7 +1166,7 @@ type Extent struct {
 
 func (x *Extent) Reset() {
 	*x = Extent{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[15]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1178,7 @@ func (x *Extent) String() string {
 func (*Extent) ProtoMessage() {}
 
 func (x *Extent) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[15]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1191,7 @@ func (x *Extent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Extent.ProtoReflect.Descriptor instead.
 func (*Extent) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{15}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Extent) GetOff() uint64 {
@@ -964,7 +1241,7 @@ type BlobInfo struct {
 
 func (x *BlobInfo) Reset() {
 	*x = BlobInfo{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[16]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1253,7 @@ func (x *BlobInfo) String() string {
 func (*BlobInfo) ProtoMessage() {}
 
 func (x *BlobInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[16]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1266,7 @@ func (x *BlobInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobInfo.ProtoReflect.Descriptor instead.
 func (*BlobInfo) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{16}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BlobInfo) GetId() *BlobID {
@@ -1032,7 +1309,7 @@ type LayoutReply struct {
 
 func (x *LayoutReply) Reset() {
 	*x = LayoutReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[17]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1321,7 @@ func (x *LayoutReply) String() string {
 func (*LayoutReply) ProtoMessage() {}
 
 func (x *LayoutReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[17]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1334,7 @@ func (x *LayoutReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayoutReply.ProtoReflect.Descriptor instead.
 func (*LayoutReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{17}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LayoutReply) GetAttr() *Attr {
@@ -1098,7 +1375,7 @@ type XattrRequest struct {
 
 func (x *XattrRequest) Reset() {
 	*x = XattrRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[18]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1387,7 @@ func (x *XattrRequest) String() string {
 func (*XattrRequest) ProtoMessage() {}
 
 func (x *XattrRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[18]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1400,7 @@ func (x *XattrRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XattrRequest.ProtoReflect.Descriptor instead.
 func (*XattrRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{18}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *XattrRequest) GetIno() uint64 {
@@ -1149,7 +1426,7 @@ type XattrReply struct {
 
 func (x *XattrReply) Reset() {
 	*x = XattrReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[19]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1438,7 @@ func (x *XattrReply) String() string {
 func (*XattrReply) ProtoMessage() {}
 
 func (x *XattrReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[19]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1451,7 @@ func (x *XattrReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XattrReply.ProtoReflect.Descriptor instead.
 func (*XattrReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{19}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *XattrReply) GetValue() []byte {
@@ -1193,7 +1470,7 @@ type ListxattrReply struct {
 
 func (x *ListxattrReply) Reset() {
 	*x = ListxattrReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[20]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1482,7 @@ func (x *ListxattrReply) String() string {
 func (*ListxattrReply) ProtoMessage() {}
 
 func (x *ListxattrReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[20]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1495,7 @@ func (x *ListxattrReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListxattrReply.ProtoReflect.Descriptor instead.
 func (*ListxattrReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{20}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListxattrReply) GetNames() [][]byte {
@@ -1239,7 +1516,7 @@ type StatfsReply struct {
 
 func (x *StatfsReply) Reset() {
 	*x = StatfsReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[21]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1528,7 @@ func (x *StatfsReply) String() string {
 func (*StatfsReply) ProtoMessage() {}
 
 func (x *StatfsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[21]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1541,7 @@ func (x *StatfsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatfsReply.ProtoReflect.Descriptor instead.
 func (*StatfsReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{21}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *StatfsReply) GetTotalBytes() uint64 {
@@ -1302,7 +1579,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[22]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1591,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[22]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1604,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{22}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Mount) GetHost() []byte {
@@ -1379,7 +1656,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[23]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1668,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[23]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1681,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{23}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Session) GetId() uint64 {
@@ -1459,7 +1736,7 @@ type PinRequest struct {
 
 func (x *PinRequest) Reset() {
 	*x = PinRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[24]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1748,7 @@ func (x *PinRequest) String() string {
 func (*PinRequest) ProtoMessage() {}
 
 func (x *PinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[24]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1761,7 @@ func (x *PinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
 func (*PinRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{24}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PinRequest) GetSession() *Session {
@@ -1511,7 +1788,7 @@ type AllocInosRequest struct {
 
 func (x *AllocInosRequest) Reset() {
 	*x = AllocInosRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[25]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1800,7 @@ func (x *AllocInosRequest) String() string {
 func (*AllocInosRequest) ProtoMessage() {}
 
 func (x *AllocInosRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[25]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1813,7 @@ func (x *AllocInosRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocInosRequest.ProtoReflect.Descriptor instead.
 func (*AllocInosRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{25}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AllocInosRequest) GetSession() *Session {
@@ -1563,7 +1840,7 @@ type InoRange struct {
 
 func (x *InoRange) Reset() {
 	*x = InoRange{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[26]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1852,7 @@ func (x *InoRange) String() string {
 func (*InoRange) ProtoMessage() {}
 
 func (x *InoRange) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[26]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1865,7 @@ func (x *InoRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InoRange.ProtoReflect.Descriptor instead.
 func (*InoRange) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{26}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *InoRange) GetFrom() uint64 {
@@ -1619,7 +1896,7 @@ type FromMount struct {
 
 func (x *FromMount) Reset() {
 	*x = FromMount{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[27]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1908,7 @@ func (x *FromMount) String() string {
 func (*FromMount) ProtoMessage() {}
 
 func (x *FromMount) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[27]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1921,7 @@ func (x *FromMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromMount.ProtoReflect.Descriptor instead.
 func (*FromMount) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{27}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FromMount) GetKind() isFromMount_Kind {
@@ -1698,7 +1975,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[28]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1987,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[28]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +2000,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{28}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Hello) GetSession() *Session {
@@ -1752,7 +2029,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[29]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +2041,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[29]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +2054,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{29}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Beat) GetSeq() uint64 {
@@ -1819,7 +2096,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[30]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +2108,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[30]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +2121,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{30}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Notice) GetAck() uint64 {
@@ -1881,7 +2158,7 @@ type NodeInfo struct {
 
 func (x *NodeInfo) Reset() {
 	*x = NodeInfo{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[31]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2170,7 @@ func (x *NodeInfo) String() string {
 func (*NodeInfo) ProtoMessage() {}
 
 func (x *NodeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[31]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2183,7 @@ func (x *NodeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeInfo.ProtoReflect.Descriptor instead.
 func (*NodeInfo) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{31}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *NodeInfo) GetId() string {
@@ -1958,7 +2235,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[32]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2247,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[32]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2260,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{32}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Load) GetDiskTotalBytes() uint64 {
@@ -2038,7 +2315,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2327,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2340,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{33}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *JoinRequest) GetNode() *NodeInfo {
@@ -2089,7 +2366,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2101,7 +2378,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2114,7 +2391,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{34}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *JoinReply) GetCluster() string {
@@ -2133,7 +2410,7 @@ type RemovalRequest struct {
 
 func (x *RemovalRequest) Reset() {
 	*x = RemovalRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2145,7 +2422,7 @@ func (x *RemovalRequest) String() string {
 func (*RemovalRequest) ProtoMessage() {}
 
 func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2158,7 +2435,7 @@ func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalRequest.ProtoReflect.Descriptor instead.
 func (*RemovalRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{35}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RemovalRequest) GetNode() string {
@@ -2186,7 +2463,7 @@ type RemovalReply struct {
 
 func (x *RemovalReply) Reset() {
 	*x = RemovalReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2475,7 @@ func (x *RemovalReply) String() string {
 func (*RemovalReply) ProtoMessage() {}
 
 func (x *RemovalReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2488,7 @@ func (x *RemovalReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalReply.ProtoReflect.Descriptor instead.
 func (*RemovalReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{36}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RemovalReply) GetNode() string {
@@ -2294,7 +2571,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2583,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2596,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{37}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RemoveNodeRequest) GetNode() string {
@@ -2362,7 +2639,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2374,7 +2651,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2387,7 +2664,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StatusReply) GetCluster() string {
@@ -2528,7 +2805,7 @@ type Upkeep struct {
 
 func (x *Upkeep) Reset() {
 	*x = Upkeep{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2540,7 +2817,7 @@ func (x *Upkeep) String() string {
 func (*Upkeep) ProtoMessage() {}
 
 func (x *Upkeep) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2553,7 +2830,7 @@ func (x *Upkeep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upkeep.ProtoReflect.Descriptor instead.
 func (*Upkeep) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Upkeep) GetRepaired() uint64 {
@@ -2598,7 +2875,7 @@ type Activity struct {
 
 func (x *Activity) Reset() {
 	*x = Activity{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2610,7 +2887,7 @@ func (x *Activity) String() string {
 func (*Activity) ProtoMessage() {}
 
 func (x *Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2623,7 +2900,7 @@ func (x *Activity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activity.ProtoReflect.Descriptor instead.
 func (*Activity) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Activity) GetOps() uint64 {
@@ -2682,7 +2959,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2694,7 +2971,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2707,7 +2984,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *NodeStatus) GetInfo() *NodeInfo {
@@ -2765,7 +3042,7 @@ type SessionStatus struct {
 
 func (x *SessionStatus) Reset() {
 	*x = SessionStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +3054,7 @@ func (x *SessionStatus) String() string {
 func (*SessionStatus) ProtoMessage() {}
 
 func (x *SessionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +3067,7 @@ func (x *SessionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStatus.ProtoReflect.Descriptor instead.
 func (*SessionStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SessionStatus) GetSession() *Session {
@@ -2841,7 +3118,7 @@ type BlobsStatus struct {
 
 func (x *BlobsStatus) Reset() {
 	*x = BlobsStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +3130,7 @@ func (x *BlobsStatus) String() string {
 func (*BlobsStatus) ProtoMessage() {}
 
 func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +3143,7 @@ func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobsStatus.ProtoReflect.Descriptor instead.
 func (*BlobsStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *BlobsStatus) GetCount() uint64 {
@@ -2913,7 +3190,7 @@ type TransactionsRequest struct {
 
 func (x *TransactionsRequest) Reset() {
 	*x = TransactionsRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3202,7 @@ func (x *TransactionsRequest) String() string {
 func (*TransactionsRequest) ProtoMessage() {}
 
 func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3215,7 @@ func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsRequest.ProtoReflect.Descriptor instead.
 func (*TransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TransactionsRequest) GetLimit() uint32 {
@@ -2957,7 +3234,7 @@ type TransactionsReply struct {
 
 func (x *TransactionsReply) Reset() {
 	*x = TransactionsReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2969,7 +3246,7 @@ func (x *TransactionsReply) String() string {
 func (*TransactionsReply) ProtoMessage() {}
 
 func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2982,7 +3259,7 @@ func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsReply.ProtoReflect.Descriptor instead.
 func (*TransactionsReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TransactionsReply) GetTransactions() []*TxStatus {
@@ -3008,7 +3285,7 @@ type TxStatus struct {
 
 func (x *TxStatus) Reset() {
 	*x = TxStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3020,7 +3297,7 @@ func (x *TxStatus) String() string {
 func (*TxStatus) ProtoMessage() {}
 
 func (x *TxStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3033,7 +3310,7 @@ func (x *TxStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxStatus.ProtoReflect.Descriptor instead.
 func (*TxStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TxStatus) GetId() *TxID {
@@ -3113,7 +3390,7 @@ type RaftReply struct {
 
 func (x *RaftReply) Reset() {
 	*x = RaftReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3125,7 +3402,7 @@ func (x *RaftReply) String() string {
 func (*RaftReply) ProtoMessage() {}
 
 func (x *RaftReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3138,7 +3415,7 @@ func (x *RaftReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftReply.ProtoReflect.Descriptor instead.
 func (*RaftReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RaftReply) GetCluster() string {
@@ -3246,7 +3523,7 @@ type RaftServer struct {
 
 func (x *RaftServer) Reset() {
 	*x = RaftServer{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3258,7 +3535,7 @@ func (x *RaftServer) String() string {
 func (*RaftServer) ProtoMessage() {}
 
 func (x *RaftServer) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3271,7 +3548,7 @@ func (x *RaftServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftServer.ProtoReflect.Descriptor instead.
 func (*RaftServer) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RaftServer) GetId() string {
@@ -3325,7 +3602,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3337,7 +3614,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3350,7 +3627,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ExplainRequest) GetPath() []byte {
@@ -3378,7 +3655,7 @@ type ExplainReply struct {
 
 func (x *ExplainReply) Reset() {
 	*x = ExplainReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3390,7 +3667,7 @@ func (x *ExplainReply) String() string {
 func (*ExplainReply) ProtoMessage() {}
 
 func (x *ExplainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3403,7 +3680,7 @@ func (x *ExplainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
 func (*ExplainReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ExplainReply) GetPath() []byte {
@@ -3489,7 +3766,7 @@ type BlobOrigin struct {
 
 func (x *BlobOrigin) Reset() {
 	*x = BlobOrigin{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3501,7 +3778,7 @@ func (x *BlobOrigin) String() string {
 func (*BlobOrigin) ProtoMessage() {}
 
 func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3514,7 +3791,7 @@ func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobOrigin.ProtoReflect.Descriptor instead.
 func (*BlobOrigin) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *BlobOrigin) GetInfo() *BlobInfo {
@@ -3557,7 +3834,24 @@ var File_raftmeta_metapb_meta_proto protoreflect.FileDescriptor
 const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\n" +
 	"\x1araftmeta/metapb/meta.proto\x12\vdfs.meta.v1\"\a\n" +
-	"\x05Empty\"2\n" +
+	"\x05Empty\"]\n" +
+	"\tJoinToken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
+	"\aexpires\x18\x03 \x01(\x10R\aexpires\x12\x12\n" +
+	"\x04uses\x18\x04 \x01(\rR\x04uses\"W\n" +
+	"\x0fPutTokenRequest\x12,\n" +
+	"\x05token\x18\x01 \x01(\v2\x16.dfs.meta.v1.JoinTokenR\x05token\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\fR\x06secret\"=\n" +
+	"\vTokensReply\x12.\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x16.dfs.meta.v1.JoinTokenR\x06tokens\"$\n" +
+	"\x12RevokeTokenRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"b\n" +
+	"\x12RedeemTokenRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\fR\x06secret\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\"2\n" +
 	"\x04TxID\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"<\n" +
@@ -3848,12 +4142,16 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\fCloseSession\x12\x14.dfs.meta.v1.Session\x1a\x12.dfs.meta.v1.Empty\x129\n" +
 	"\x06Attach\x12\x16.dfs.meta.v1.FromMount\x1a\x13.dfs.meta.v1.Notice(\x010\x01\x126\n" +
 	"\x03Pin\x12\x17.dfs.meta.v1.PinRequest\x1a\x16.dfs.meta.v1.AttrReply\x12A\n" +
-	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\x82\x04\n" +
+	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\x80\x06\n" +
 	"\aCluster\x128\n" +
 	"\x04Join\x12\x18.dfs.meta.v1.JoinRequest\x1a\x16.dfs.meta.v1.JoinReply\x12A\n" +
 	"\aRemoval\x12\x1b.dfs.meta.v1.RemovalRequest\x1a\x19.dfs.meta.v1.RemovalReply\x12@\n" +
 	"\n" +
-	"RemoveNode\x12\x1e.dfs.meta.v1.RemoveNodeRequest\x1a\x12.dfs.meta.v1.Empty\x126\n" +
+	"RemoveNode\x12\x1e.dfs.meta.v1.RemoveNodeRequest\x1a\x12.dfs.meta.v1.Empty\x12<\n" +
+	"\bPutToken\x12\x1c.dfs.meta.v1.PutTokenRequest\x1a\x12.dfs.meta.v1.Empty\x126\n" +
+	"\x06Tokens\x12\x12.dfs.meta.v1.Empty\x1a\x18.dfs.meta.v1.TokensReply\x12B\n" +
+	"\vRevokeToken\x12\x1f.dfs.meta.v1.RevokeTokenRequest\x1a\x12.dfs.meta.v1.Empty\x12B\n" +
+	"\vRedeemToken\x12\x1f.dfs.meta.v1.RedeemTokenRequest\x1a\x12.dfs.meta.v1.Empty\x126\n" +
 	"\x06Status\x12\x12.dfs.meta.v1.Empty\x1a\x18.dfs.meta.v1.StatusReply\x12P\n" +
 	"\fTransactions\x12 .dfs.meta.v1.TransactionsRequest\x1a\x1e.dfs.meta.v1.TransactionsReply\x127\n" +
 	"\vTransaction\x12\x11.dfs.meta.v1.TxID\x1a\x15.dfs.meta.v1.TxStatus\x122\n" +
@@ -3872,150 +4170,165 @@ func file_raftmeta_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_raftmeta_metapb_meta_proto_rawDescData
 }
 
-var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Empty)(nil),               // 0: dfs.meta.v1.Empty
-	(*TxID)(nil),                // 1: dfs.meta.v1.TxID
-	(*BlobID)(nil),              // 2: dfs.meta.v1.BlobID
-	(*CommitRequest)(nil),       // 3: dfs.meta.v1.CommitRequest
-	(*CommitReply)(nil),         // 4: dfs.meta.v1.CommitReply
-	(*AbortRequest)(nil),        // 5: dfs.meta.v1.AbortRequest
-	(*Attr)(nil),                // 6: dfs.meta.v1.Attr
-	(*AttrReply)(nil),           // 7: dfs.meta.v1.AttrReply
-	(*LookupRequest)(nil),       // 8: dfs.meta.v1.LookupRequest
-	(*InoRequest)(nil),          // 9: dfs.meta.v1.InoRequest
-	(*ReaddirRequest)(nil),      // 10: dfs.meta.v1.ReaddirRequest
-	(*Dirent)(nil),              // 11: dfs.meta.v1.Dirent
-	(*ReaddirReply)(nil),        // 12: dfs.meta.v1.ReaddirReply
-	(*ReadlinkReply)(nil),       // 13: dfs.meta.v1.ReadlinkReply
-	(*LayoutRequest)(nil),       // 14: dfs.meta.v1.LayoutRequest
-	(*Extent)(nil),              // 15: dfs.meta.v1.Extent
-	(*BlobInfo)(nil),            // 16: dfs.meta.v1.BlobInfo
-	(*LayoutReply)(nil),         // 17: dfs.meta.v1.LayoutReply
-	(*XattrRequest)(nil),        // 18: dfs.meta.v1.XattrRequest
-	(*XattrReply)(nil),          // 19: dfs.meta.v1.XattrReply
-	(*ListxattrReply)(nil),      // 20: dfs.meta.v1.ListxattrReply
-	(*StatfsReply)(nil),         // 21: dfs.meta.v1.StatfsReply
-	(*Mount)(nil),               // 22: dfs.meta.v1.Mount
-	(*Session)(nil),             // 23: dfs.meta.v1.Session
-	(*PinRequest)(nil),          // 24: dfs.meta.v1.PinRequest
-	(*AllocInosRequest)(nil),    // 25: dfs.meta.v1.AllocInosRequest
-	(*InoRange)(nil),            // 26: dfs.meta.v1.InoRange
-	(*FromMount)(nil),           // 27: dfs.meta.v1.FromMount
-	(*Hello)(nil),               // 28: dfs.meta.v1.Hello
-	(*Beat)(nil),                // 29: dfs.meta.v1.Beat
-	(*Notice)(nil),              // 30: dfs.meta.v1.Notice
-	(*NodeInfo)(nil),            // 31: dfs.meta.v1.NodeInfo
-	(*Load)(nil),                // 32: dfs.meta.v1.Load
-	(*JoinRequest)(nil),         // 33: dfs.meta.v1.JoinRequest
-	(*JoinReply)(nil),           // 34: dfs.meta.v1.JoinReply
-	(*RemovalRequest)(nil),      // 35: dfs.meta.v1.RemovalRequest
-	(*RemovalReply)(nil),        // 36: dfs.meta.v1.RemovalReply
-	(*RemoveNodeRequest)(nil),   // 37: dfs.meta.v1.RemoveNodeRequest
-	(*StatusReply)(nil),         // 38: dfs.meta.v1.StatusReply
-	(*Upkeep)(nil),              // 39: dfs.meta.v1.Upkeep
-	(*Activity)(nil),            // 40: dfs.meta.v1.Activity
-	(*NodeStatus)(nil),          // 41: dfs.meta.v1.NodeStatus
-	(*SessionStatus)(nil),       // 42: dfs.meta.v1.SessionStatus
-	(*BlobsStatus)(nil),         // 43: dfs.meta.v1.BlobsStatus
-	(*TransactionsRequest)(nil), // 44: dfs.meta.v1.TransactionsRequest
-	(*TransactionsReply)(nil),   // 45: dfs.meta.v1.TransactionsReply
-	(*TxStatus)(nil),            // 46: dfs.meta.v1.TxStatus
-	(*RaftReply)(nil),           // 47: dfs.meta.v1.RaftReply
-	(*RaftServer)(nil),          // 48: dfs.meta.v1.RaftServer
-	(*ExplainRequest)(nil),      // 49: dfs.meta.v1.ExplainRequest
-	(*ExplainReply)(nil),        // 50: dfs.meta.v1.ExplainReply
-	(*BlobOrigin)(nil),          // 51: dfs.meta.v1.BlobOrigin
+	(*JoinToken)(nil),           // 1: dfs.meta.v1.JoinToken
+	(*PutTokenRequest)(nil),     // 2: dfs.meta.v1.PutTokenRequest
+	(*TokensReply)(nil),         // 3: dfs.meta.v1.TokensReply
+	(*RevokeTokenRequest)(nil),  // 4: dfs.meta.v1.RevokeTokenRequest
+	(*RedeemTokenRequest)(nil),  // 5: dfs.meta.v1.RedeemTokenRequest
+	(*TxID)(nil),                // 6: dfs.meta.v1.TxID
+	(*BlobID)(nil),              // 7: dfs.meta.v1.BlobID
+	(*CommitRequest)(nil),       // 8: dfs.meta.v1.CommitRequest
+	(*CommitReply)(nil),         // 9: dfs.meta.v1.CommitReply
+	(*AbortRequest)(nil),        // 10: dfs.meta.v1.AbortRequest
+	(*Attr)(nil),                // 11: dfs.meta.v1.Attr
+	(*AttrReply)(nil),           // 12: dfs.meta.v1.AttrReply
+	(*LookupRequest)(nil),       // 13: dfs.meta.v1.LookupRequest
+	(*InoRequest)(nil),          // 14: dfs.meta.v1.InoRequest
+	(*ReaddirRequest)(nil),      // 15: dfs.meta.v1.ReaddirRequest
+	(*Dirent)(nil),              // 16: dfs.meta.v1.Dirent
+	(*ReaddirReply)(nil),        // 17: dfs.meta.v1.ReaddirReply
+	(*ReadlinkReply)(nil),       // 18: dfs.meta.v1.ReadlinkReply
+	(*LayoutRequest)(nil),       // 19: dfs.meta.v1.LayoutRequest
+	(*Extent)(nil),              // 20: dfs.meta.v1.Extent
+	(*BlobInfo)(nil),            // 21: dfs.meta.v1.BlobInfo
+	(*LayoutReply)(nil),         // 22: dfs.meta.v1.LayoutReply
+	(*XattrRequest)(nil),        // 23: dfs.meta.v1.XattrRequest
+	(*XattrReply)(nil),          // 24: dfs.meta.v1.XattrReply
+	(*ListxattrReply)(nil),      // 25: dfs.meta.v1.ListxattrReply
+	(*StatfsReply)(nil),         // 26: dfs.meta.v1.StatfsReply
+	(*Mount)(nil),               // 27: dfs.meta.v1.Mount
+	(*Session)(nil),             // 28: dfs.meta.v1.Session
+	(*PinRequest)(nil),          // 29: dfs.meta.v1.PinRequest
+	(*AllocInosRequest)(nil),    // 30: dfs.meta.v1.AllocInosRequest
+	(*InoRange)(nil),            // 31: dfs.meta.v1.InoRange
+	(*FromMount)(nil),           // 32: dfs.meta.v1.FromMount
+	(*Hello)(nil),               // 33: dfs.meta.v1.Hello
+	(*Beat)(nil),                // 34: dfs.meta.v1.Beat
+	(*Notice)(nil),              // 35: dfs.meta.v1.Notice
+	(*NodeInfo)(nil),            // 36: dfs.meta.v1.NodeInfo
+	(*Load)(nil),                // 37: dfs.meta.v1.Load
+	(*JoinRequest)(nil),         // 38: dfs.meta.v1.JoinRequest
+	(*JoinReply)(nil),           // 39: dfs.meta.v1.JoinReply
+	(*RemovalRequest)(nil),      // 40: dfs.meta.v1.RemovalRequest
+	(*RemovalReply)(nil),        // 41: dfs.meta.v1.RemovalReply
+	(*RemoveNodeRequest)(nil),   // 42: dfs.meta.v1.RemoveNodeRequest
+	(*StatusReply)(nil),         // 43: dfs.meta.v1.StatusReply
+	(*Upkeep)(nil),              // 44: dfs.meta.v1.Upkeep
+	(*Activity)(nil),            // 45: dfs.meta.v1.Activity
+	(*NodeStatus)(nil),          // 46: dfs.meta.v1.NodeStatus
+	(*SessionStatus)(nil),       // 47: dfs.meta.v1.SessionStatus
+	(*BlobsStatus)(nil),         // 48: dfs.meta.v1.BlobsStatus
+	(*TransactionsRequest)(nil), // 49: dfs.meta.v1.TransactionsRequest
+	(*TransactionsReply)(nil),   // 50: dfs.meta.v1.TransactionsReply
+	(*TxStatus)(nil),            // 51: dfs.meta.v1.TxStatus
+	(*RaftReply)(nil),           // 52: dfs.meta.v1.RaftReply
+	(*RaftServer)(nil),          // 53: dfs.meta.v1.RaftServer
+	(*ExplainRequest)(nil),      // 54: dfs.meta.v1.ExplainRequest
+	(*ExplainReply)(nil),        // 55: dfs.meta.v1.ExplainReply
+	(*BlobOrigin)(nil),          // 56: dfs.meta.v1.BlobOrigin
 }
 var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
-	1,  // 0: dfs.meta.v1.AbortRequest.tx:type_name -> dfs.meta.v1.TxID
-	6,  // 1: dfs.meta.v1.AttrReply.attr:type_name -> dfs.meta.v1.Attr
-	6,  // 2: dfs.meta.v1.Dirent.attr:type_name -> dfs.meta.v1.Attr
-	11, // 3: dfs.meta.v1.ReaddirReply.entries:type_name -> dfs.meta.v1.Dirent
-	2,  // 4: dfs.meta.v1.Extent.blob:type_name -> dfs.meta.v1.BlobID
-	2,  // 5: dfs.meta.v1.BlobInfo.id:type_name -> dfs.meta.v1.BlobID
-	6,  // 6: dfs.meta.v1.LayoutReply.attr:type_name -> dfs.meta.v1.Attr
-	15, // 7: dfs.meta.v1.LayoutReply.extents:type_name -> dfs.meta.v1.Extent
-	16, // 8: dfs.meta.v1.LayoutReply.blobs:type_name -> dfs.meta.v1.BlobInfo
-	23, // 9: dfs.meta.v1.PinRequest.session:type_name -> dfs.meta.v1.Session
-	23, // 10: dfs.meta.v1.AllocInosRequest.session:type_name -> dfs.meta.v1.Session
-	28, // 11: dfs.meta.v1.FromMount.hello:type_name -> dfs.meta.v1.Hello
-	29, // 12: dfs.meta.v1.FromMount.beat:type_name -> dfs.meta.v1.Beat
-	23, // 13: dfs.meta.v1.Hello.session:type_name -> dfs.meta.v1.Session
-	40, // 14: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
-	31, // 15: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
-	32, // 16: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
-	31, // 17: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
-	41, // 18: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
-	42, // 19: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
-	43, // 20: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
-	40, // 21: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
-	39, // 22: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
-	31, // 23: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
-	23, // 24: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
-	22, // 25: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
-	40, // 26: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
-	46, // 27: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
-	1,  // 28: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
-	16, // 29: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
-	48, // 30: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
-	6,  // 31: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
-	15, // 32: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
-	51, // 33: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
-	31, // 34: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
-	16, // 35: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
-	1,  // 36: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
-	3,  // 37: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
-	5,  // 38: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
-	8,  // 39: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
-	9,  // 40: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
-	10, // 41: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
-	9,  // 42: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
-	14, // 43: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
-	18, // 44: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
-	9,  // 45: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
-	0,  // 46: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
-	22, // 47: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
-	23, // 48: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
-	27, // 49: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
-	24, // 50: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
-	25, // 51: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
-	33, // 52: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
-	35, // 53: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
-	37, // 54: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
-	0,  // 55: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
-	44, // 56: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
-	1,  // 57: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
-	0,  // 58: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
-	49, // 59: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
-	4,  // 60: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
-	4,  // 61: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
-	7,  // 62: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
-	7,  // 63: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
-	12, // 64: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
-	13, // 65: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
-	17, // 66: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
-	19, // 67: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
-	20, // 68: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
-	21, // 69: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
-	23, // 70: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
-	0,  // 71: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
-	30, // 72: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
-	7,  // 73: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
-	26, // 74: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
-	34, // 75: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
-	36, // 76: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
-	0,  // 77: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
-	38, // 78: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
-	45, // 79: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
-	46, // 80: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
-	47, // 81: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
-	50, // 82: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
-	60, // [60:83] is the sub-list for method output_type
-	37, // [37:60] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	1,  // 0: dfs.meta.v1.PutTokenRequest.token:type_name -> dfs.meta.v1.JoinToken
+	1,  // 1: dfs.meta.v1.TokensReply.tokens:type_name -> dfs.meta.v1.JoinToken
+	6,  // 2: dfs.meta.v1.AbortRequest.tx:type_name -> dfs.meta.v1.TxID
+	11, // 3: dfs.meta.v1.AttrReply.attr:type_name -> dfs.meta.v1.Attr
+	11, // 4: dfs.meta.v1.Dirent.attr:type_name -> dfs.meta.v1.Attr
+	16, // 5: dfs.meta.v1.ReaddirReply.entries:type_name -> dfs.meta.v1.Dirent
+	7,  // 6: dfs.meta.v1.Extent.blob:type_name -> dfs.meta.v1.BlobID
+	7,  // 7: dfs.meta.v1.BlobInfo.id:type_name -> dfs.meta.v1.BlobID
+	11, // 8: dfs.meta.v1.LayoutReply.attr:type_name -> dfs.meta.v1.Attr
+	20, // 9: dfs.meta.v1.LayoutReply.extents:type_name -> dfs.meta.v1.Extent
+	21, // 10: dfs.meta.v1.LayoutReply.blobs:type_name -> dfs.meta.v1.BlobInfo
+	28, // 11: dfs.meta.v1.PinRequest.session:type_name -> dfs.meta.v1.Session
+	28, // 12: dfs.meta.v1.AllocInosRequest.session:type_name -> dfs.meta.v1.Session
+	33, // 13: dfs.meta.v1.FromMount.hello:type_name -> dfs.meta.v1.Hello
+	34, // 14: dfs.meta.v1.FromMount.beat:type_name -> dfs.meta.v1.Beat
+	28, // 15: dfs.meta.v1.Hello.session:type_name -> dfs.meta.v1.Session
+	45, // 16: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
+	36, // 17: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
+	37, // 18: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
+	36, // 19: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
+	46, // 20: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
+	47, // 21: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
+	48, // 22: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
+	45, // 23: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
+	44, // 24: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
+	36, // 25: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
+	28, // 26: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
+	27, // 27: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
+	45, // 28: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
+	51, // 29: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
+	6,  // 30: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
+	21, // 31: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
+	53, // 32: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
+	11, // 33: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
+	20, // 34: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
+	56, // 35: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
+	36, // 36: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
+	21, // 37: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
+	6,  // 38: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
+	8,  // 39: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
+	10, // 40: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
+	13, // 41: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
+	14, // 42: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
+	15, // 43: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
+	14, // 44: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
+	19, // 45: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
+	23, // 46: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
+	14, // 47: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
+	0,  // 48: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
+	27, // 49: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
+	28, // 50: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
+	32, // 51: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
+	29, // 52: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
+	30, // 53: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
+	38, // 54: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
+	40, // 55: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
+	42, // 56: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
+	2,  // 57: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
+	0,  // 58: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
+	4,  // 59: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
+	5,  // 60: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
+	0,  // 61: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
+	49, // 62: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
+	6,  // 63: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
+	0,  // 64: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
+	54, // 65: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
+	9,  // 66: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
+	9,  // 67: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
+	12, // 68: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
+	12, // 69: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
+	17, // 70: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
+	18, // 71: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
+	22, // 72: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
+	24, // 73: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
+	25, // 74: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
+	26, // 75: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
+	28, // 76: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
+	0,  // 77: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
+	35, // 78: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
+	12, // 79: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
+	31, // 80: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
+	39, // 81: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
+	41, // 82: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
+	0,  // 83: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
+	0,  // 84: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
+	3,  // 85: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
+	0,  // 86: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
+	0,  // 87: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
+	43, // 88: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
+	50, // 89: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
+	51, // 90: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
+	52, // 91: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
+	55, // 92: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
+	66, // [66:93] is the sub-list for method output_type
+	39, // [39:66] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_raftmeta_metapb_meta_proto_init() }
@@ -4023,7 +4336,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 	if File_raftmeta_metapb_meta_proto != nil {
 		return
 	}
-	file_raftmeta_metapb_meta_proto_msgTypes[27].OneofWrappers = []any{
+	file_raftmeta_metapb_meta_proto_msgTypes[32].OneofWrappers = []any{
 		(*FromMount_Hello)(nil),
 		(*FromMount_Beat)(nil),
 	}
@@ -4033,7 +4346,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raftmeta_metapb_meta_proto_rawDesc), len(file_raftmeta_metapb_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   52,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -654,6 +654,10 @@ const (
 	Cluster_Join_FullMethodName         = "/dfs.meta.v1.Cluster/Join"
 	Cluster_Removal_FullMethodName      = "/dfs.meta.v1.Cluster/Removal"
 	Cluster_RemoveNode_FullMethodName   = "/dfs.meta.v1.Cluster/RemoveNode"
+	Cluster_PutToken_FullMethodName     = "/dfs.meta.v1.Cluster/PutToken"
+	Cluster_Tokens_FullMethodName       = "/dfs.meta.v1.Cluster/Tokens"
+	Cluster_RevokeToken_FullMethodName  = "/dfs.meta.v1.Cluster/RevokeToken"
+	Cluster_RedeemToken_FullMethodName  = "/dfs.meta.v1.Cluster/RedeemToken"
 	Cluster_Status_FullMethodName       = "/dfs.meta.v1.Cluster/Status"
 	Cluster_Transactions_FullMethodName = "/dfs.meta.v1.Cluster/Transactions"
 	Cluster_Transaction_FullMethodName  = "/dfs.meta.v1.Cluster/Transaction"
@@ -668,6 +672,10 @@ type ClusterClient interface {
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinReply, error)
 	Removal(ctx context.Context, in *RemovalRequest, opts ...grpc.CallOption) (*RemovalReply, error)
 	RemoveNode(ctx context.Context, in *RemoveNodeRequest, opts ...grpc.CallOption) (*Empty, error)
+	PutToken(ctx context.Context, in *PutTokenRequest, opts ...grpc.CallOption) (*Empty, error)
+	Tokens(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*TokensReply, error)
+	RevokeToken(ctx context.Context, in *RevokeTokenRequest, opts ...grpc.CallOption) (*Empty, error)
+	RedeemToken(ctx context.Context, in *RedeemTokenRequest, opts ...grpc.CallOption) (*Empty, error)
 	Status(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*StatusReply, error)
 	Transactions(ctx context.Context, in *TransactionsRequest, opts ...grpc.CallOption) (*TransactionsReply, error)
 	Transaction(ctx context.Context, in *TxID, opts ...grpc.CallOption) (*TxStatus, error)
@@ -707,6 +715,46 @@ func (c *clusterClient) RemoveNode(ctx context.Context, in *RemoveNodeRequest, o
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Empty)
 	err := c.cc.Invoke(ctx, Cluster_RemoveNode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) PutToken(ctx context.Context, in *PutTokenRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Cluster_PutToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) Tokens(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*TokensReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokensReply)
+	err := c.cc.Invoke(ctx, Cluster_Tokens_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) RevokeToken(ctx context.Context, in *RevokeTokenRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Cluster_RevokeToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) RedeemToken(ctx context.Context, in *RedeemTokenRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Cluster_RedeemToken_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -770,6 +818,10 @@ type ClusterServer interface {
 	Join(context.Context, *JoinRequest) (*JoinReply, error)
 	Removal(context.Context, *RemovalRequest) (*RemovalReply, error)
 	RemoveNode(context.Context, *RemoveNodeRequest) (*Empty, error)
+	PutToken(context.Context, *PutTokenRequest) (*Empty, error)
+	Tokens(context.Context, *Empty) (*TokensReply, error)
+	RevokeToken(context.Context, *RevokeTokenRequest) (*Empty, error)
+	RedeemToken(context.Context, *RedeemTokenRequest) (*Empty, error)
 	Status(context.Context, *Empty) (*StatusReply, error)
 	Transactions(context.Context, *TransactionsRequest) (*TransactionsReply, error)
 	Transaction(context.Context, *TxID) (*TxStatus, error)
@@ -793,6 +845,18 @@ func (UnimplementedClusterServer) Removal(context.Context, *RemovalRequest) (*Re
 }
 func (UnimplementedClusterServer) RemoveNode(context.Context, *RemoveNodeRequest) (*Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveNode not implemented")
+}
+func (UnimplementedClusterServer) PutToken(context.Context, *PutTokenRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutToken not implemented")
+}
+func (UnimplementedClusterServer) Tokens(context.Context, *Empty) (*TokensReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Tokens not implemented")
+}
+func (UnimplementedClusterServer) RevokeToken(context.Context, *RevokeTokenRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeToken not implemented")
+}
+func (UnimplementedClusterServer) RedeemToken(context.Context, *RedeemTokenRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method RedeemToken not implemented")
 }
 func (UnimplementedClusterServer) Status(context.Context, *Empty) (*StatusReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
@@ -880,6 +944,78 @@ func _Cluster_RemoveNode_Handler(srv interface{}, ctx context.Context, dec func(
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ClusterServer).RemoveNode(ctx, req.(*RemoveNodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_PutToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).PutToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_PutToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).PutToken(ctx, req.(*PutTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_Tokens_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Tokens(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Tokens_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Tokens(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_RevokeToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).RevokeToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_RevokeToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).RevokeToken(ctx, req.(*RevokeTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_RedeemToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RedeemTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).RedeemToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_RedeemToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).RedeemToken(ctx, req.(*RedeemTokenRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -992,6 +1128,22 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveNode",
 			Handler:    _Cluster_RemoveNode_Handler,
+		},
+		{
+			MethodName: "PutToken",
+			Handler:    _Cluster_PutToken_Handler,
+		},
+		{
+			MethodName: "Tokens",
+			Handler:    _Cluster_Tokens_Handler,
+		},
+		{
+			MethodName: "RevokeToken",
+			Handler:    _Cluster_RevokeToken_Handler,
+		},
+		{
+			MethodName: "RedeemToken",
+			Handler:    _Cluster_RedeemToken_Handler,
 		},
 		{
 			MethodName: "Status",

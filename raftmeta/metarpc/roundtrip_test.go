@@ -34,6 +34,8 @@ func exactCalls() []exact {
 		inos    = fill[fs.InoRange]()
 		tx      = sampleTx()
 		id      = fs.TxID{Session: 3, Seq: 4}
+		token   = fs.JoinToken{ID: "0123456789abcdef", Role: "node", Expires: 5, Uses: 6}
+		use     = fs.Redemption{ID: token.ID, Secret: fs.TokenHash{7}, Role: "node", Key: fs.TokenHash{31: 8}}
 	)
 	// The layout's first extent lies in a blob, its second in itself.
 	layout.Extents[0].Data = nil
@@ -62,6 +64,10 @@ func exactCalls() []exact {
 		{"join", []any{node, "cluster"}, "cluster", func(ctx context.Context, c *Client) (any, error) { return c.Join(ctx, node, "cluster") }},
 		{"removal", []any{fs.NodeID("n")}, &removal, func(ctx context.Context, c *Client) (any, error) { return c.Removal(ctx, "n") }},
 		{"remove", []any{fs.NodeID("n"), true}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.RemoveNode(ctx, "n", true) }},
+		{"put token", []any{token, use.Secret}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.PutToken(ctx, token, use.Secret) }},
+		{"tokens", nil, []fs.JoinToken{token}, func(ctx context.Context, c *Client) (any, error) { return c.Tokens(ctx) }},
+		{"revoke token", []any{token.ID}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.RevokeToken(ctx, token.ID) }},
+		{"redeem token", []any{use}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.RedeemToken(ctx, use) }},
 		{"status", nil, &status, func(ctx context.Context, c *Client) (any, error) { return c.Status(ctx) }},
 		{"transactions", []any{13}, txs, func(ctx context.Context, c *Client) (any, error) { return c.Transactions(ctx, 13) }},
 		{"transaction", []any{id}, &txs[1], func(ctx context.Context, c *Client) (any, error) { return c.Admin("a").Transaction(ctx, id) }},

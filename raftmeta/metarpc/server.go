@@ -27,7 +27,8 @@ type Services struct {
 	Meta       fs.Meta // if it also has CommitEncoded(ctx, []byte) ([]byte, error), transactions go there as they came
 	Admin      fs.Admin
 	Membership fs.Membership
-	Logger     *slog.Logger // nil: none
+	Tokens     fs.JoinTokens // nil: none
+	Logger     *slog.Logger  // nil: none
 }
 
 // encodedCommitter takes a transaction as command.Encode made it and answers as command.EncodeResult does.
@@ -44,7 +45,7 @@ func Register(r grpc.ServiceRegistrar, s Services) *Server {
 	srv.encoded, _ = s.Meta.(encodedCommitter)
 	metapb.RegisterMetaServer(r, srv)
 	if s.Admin != nil || s.Membership != nil {
-		metapb.RegisterClusterServer(r, &clusterServer{admin: s.Admin, membership: s.Membership, limit: srv.limit})
+		metapb.RegisterClusterServer(r, &clusterServer{admin: s.Admin, membership: s.Membership, tokens: s.Tokens, limit: srv.limit})
 	}
 	return srv
 }

@@ -12,6 +12,7 @@ type clusterServer struct {
 	metapb.UnimplementedClusterServer
 	admin      fs.Admin
 	membership fs.Membership
+	tokens     fs.JoinTokens
 	limit      *limiter
 }
 

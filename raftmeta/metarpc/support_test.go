@@ -126,6 +126,25 @@ func (f *fakeMeta) Explain(ctx context.Context, path string) (*fs.Explanation, e
 	return answer[*fs.Explanation](f.do(ctx, "explain", path))
 }
 
+func (f *fakeMeta) PutToken(ctx context.Context, t fs.JoinToken, secret fs.TokenHash) error {
+	_, err := f.do(ctx, "put token", t, secret)
+	return err
+}
+
+func (f *fakeMeta) Tokens(ctx context.Context) ([]fs.JoinToken, error) {
+	return answer[[]fs.JoinToken](f.do(ctx, "tokens"))
+}
+
+func (f *fakeMeta) RevokeToken(ctx context.Context, id string) error {
+	_, err := f.do(ctx, "revoke token", id)
+	return err
+}
+
+func (f *fakeMeta) RedeemToken(ctx context.Context, r fs.Redemption) error {
+	_, err := f.do(ctx, "redeem token", r)
+	return err
+}
+
 // network is a set of nodes on in-memory connections. An address without a server refuses connections.
 type network struct {
 	t  *testing.T
@@ -143,7 +162,7 @@ func newNetwork(t *testing.T) *network {
 }
 
 func (n *network) serve(addr string, m *fakeMeta) {
-	n.serveServices(addr, Services{Meta: m, Admin: m, Membership: m})
+	n.serveServices(addr, Services{Meta: m, Admin: m, Membership: m, Tokens: m})
 }
 
 func (n *network) serveEncoded(addr string, m *encodedMeta) { n.serveServices(addr, Services{Meta: m}) }

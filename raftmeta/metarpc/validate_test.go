@@ -75,6 +75,19 @@ func TestServer_RefusesMalformedRequests(t *testing.T) {
 			_, err := m.Abort(ctx, &metapb.AbortRequest{Tx: &metapb.TxID{Session: 1, Seq: 1}})
 			return err
 		}, fs.ErrInvalid},
+		"token of a short id": {func() error {
+			_, err := c.RevokeToken(ctx, &metapb.RevokeTokenRequest{Id: "x"})
+			return err
+		}, fs.ErrInvalid},
+		"token without a secret": {func() error {
+			_, err := c.RedeemToken(ctx, &metapb.RedeemTokenRequest{Id: "0123456789abcdef", Role: "node", Key: make([]byte, 32)})
+			return err
+		}, fs.ErrInvalid},
+		"token of many uses": {func() error {
+			_, err := c.PutToken(ctx, &metapb.PutTokenRequest{Secret: make([]byte, 32),
+				Token: &metapb.JoinToken{Id: "0123456789abcdef", Role: "node", Uses: fs.TokenUsesMax + 1}})
+			return err
+		}, fs.ErrInvalid},
 		"lookup in nothing":     {lookup(0, "x"), fs.ErrInvalid},
 		"lookup of nothing":     {lookup(1, ""), fs.ErrInvalid},
 		"lookup of dot dot":     {lookup(1, ".."), fs.ErrInvalid},

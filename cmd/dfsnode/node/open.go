@@ -105,7 +105,7 @@ func (n *Node) serve(context.Context) error {
 	options := append(cluster.ServerOptions(n.log), grpc.ForceServerCodecV2(blobrpc.Codec()))
 	options = append(options, n.measures.rpc.options()...)
 	n.grpc = grpc.NewServer(options...)
-	n.rpc = metarpc.Register(n.grpc, metarpc.Services{Meta: n.meta, Admin: n.Admin(), Membership: n.meta, Logger: n.log})
+	n.rpc = metarpc.Register(n.grpc, metarpc.Services{Meta: n.meta, Admin: n.Admin(), Membership: n.meta, Tokens: n.meta, Logger: n.log})
 	blobs := blobrpc.NewServer(n.store, blobrpc.ServerConfig{Node: n.dir.id, MayStage: mayStage})
 	blobs.Register(n.grpc)
 	n.blobsNow.Store(blobs)
