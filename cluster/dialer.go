@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,14 +40,16 @@ type Dialer struct {
 	mu      sync.Mutex
 	closed  bool
 	clients map[string]*grpc.ClientConn      // by address
+	lanes   map[string]*lane                 // of clients
 	open    map[string]map[*dialled]struct{} // by address; every open connection of any protocol
+	work    sync.WaitGroup                   // connections being made anew
 }
 
 // NewDialer makes a Dialer. Close it.
 func NewDialer(cfg DialerConfig) *Dialer {
 	return &Dialer{
 		exposure: exposure{cfg.Insecure || cfg.TLS != nil}, tls: cfg.TLS, faults: cfg.Faults, log: logger(cfg.Log),
-		clients: make(map[string]*grpc.ClientConn), open: make(map[string]map[*dialled]struct{}),
+		clients: make(map[string]*grpc.ClientConn), lanes: make(map[string]*lane), open: make(map[string]map[*dialled]struct{}),
 	}
 }
 
@@ -71,13 +74,21 @@ func (d *Dialer) connect(ctx context.Context, proto Protocol, addr string) (net.
 		return nil, err
 	}
 	tcp := conn.(*net.TCPConn) // what "tcp" always gives
+	var own *x509.Certificate
+	if d.tls != nil {
+		own = d.tls.Leaf() // or an older one than is shown, which errs on the safe side
+	}
 	shaken, err := d.shake(ctx, tcp, proto)
 	if err != nil {
 		drop(tcp)
 		return nil, err
 	}
-	c, err := d.track(shaken, tcp, addr)
-	if err != nil {
+	c := &dialled{Conn: shaken, raw: tcp, addr: addr, proto: proto, owner: d}
+	if s, ok := shaken.(*secured); ok {
+		d.retireAt(c, freshness(own, s.peer.Leaf))
+	}
+	if err := d.track(c); err != nil {
+		c.stopRetiring()
 		drop(shaken)
 		return nil, err
 	}
@@ -163,21 +174,21 @@ func (d *Dialer) Close() error {
 	for _, c := range conns {
 		drop(c)
 	}
+	d.work.Wait()
 	return errors.Join(errs...)
 }
 
-func (d *Dialer) track(conn net.Conn, raw *net.TCPConn, addr string) (*dialled, error) {
+func (d *Dialer) track(c *dialled) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return nil, fmt.Errorf("dialer: %w", fs.ErrClosed)
+		return fmt.Errorf("dialer: %w", fs.ErrClosed)
 	}
-	c := &dialled{Conn: conn, raw: raw, addr: addr, owner: d}
-	if d.open[addr] == nil {
-		d.open[addr] = make(map[*dialled]struct{})
+	if d.open[c.addr] == nil {
+		d.open[c.addr] = make(map[*dialled]struct{})
 	}
-	d.open[addr][c] = struct{}{}
-	return c, nil
+	d.open[c.addr][c] = struct{}{}
+	return nil
 }
 
 func (d *Dialer) untrack(c *dialled) {
@@ -192,12 +203,21 @@ func (d *Dialer) untrack(c *dialled) {
 // dialled is a connection that its Dialer can break.
 type dialled struct {
 	net.Conn
-	raw   *net.TCPConn // what Conn runs on, or Conn itself
-	addr  string
-	owner *Dialer
+	raw    *net.TCPConn // what Conn runs on, or Conn itself
+	addr   string
+	proto  Protocol
+	owner  *Dialer
+	retire *time.Timer // nil: it ends with the certificates, if there are any
+}
+
+func (c *dialled) stopRetiring() {
+	if c.retire != nil {
+		c.retire.Stop()
+	}
 }
 
 func (c *dialled) Close() error {
+	c.stopRetiring()
 	c.owner.untrack(c)
 	return c.Conn.Close()
 }

@@ -60,11 +60,12 @@ func (d *Dialer) DialGRPC(addr string) (*grpc.ClientConn, error) {
 	if len(d.clients) >= clientsMax {
 		return nil, fmt.Errorf("clients of %d addresses are open: %w", clientsMax, fs.ErrTooLarge)
 	}
-	c, err := grpc.NewClient("passthrough:///"+addr, d.clientOptions(addr)...)
+	l := &lane{}
+	c, err := grpc.NewClient("passthrough:///"+addr, d.clientOptions(addr, l)...)
 	if err != nil {
 		return nil, fmt.Errorf("make client of %s: %w", addr, err)
 	}
-	d.clients[addr] = c
+	d.clients[addr], d.lanes[addr] = c, l
 	return c, nil
 }
 
@@ -73,13 +74,14 @@ func (d *Dialer) Forget(addr string) {
 	d.mu.Lock()
 	c := d.clients[addr]
 	delete(d.clients, addr)
+	delete(d.lanes, addr)
 	d.mu.Unlock()
 	if c != nil {
 		_ = c.Close() // it fails only when it was closed before
 	}
 }
 
-func (d *Dialer) clientOptions(addr string) []grpc.DialOption {
+func (d *Dialer) clientOptions(addr string, l *lane) []grpc.DialOption {
 	return []grpc.DialOption{
 		// The address is bound here instead of being taken from gRPC's argument, which has been through a URL.
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
@@ -100,7 +102,8 @@ func (d *Dialer) clientOptions(addr string) []grpc.DialOption {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MessageMax), grpc.MaxCallSendMsgSize(MessageMax)),
 		grpc.WithIdleTimeout(0), // a connection that is there costs less than one that must be made
 		grpc.WithDisableServiceConfig(),
-		grpc.WithChainUnaryInterceptor(sendRequestID),
+		grpc.WithChainUnaryInterceptor(sendRequestID, l.unary),
+		grpc.WithChainStreamInterceptor(l.stream),
 	}
 }
 

@@ -30,6 +30,7 @@ type mux struct {
 	ln     net.Listener
 	tls    *tls.Config         // nil: plaintext
 	routes map[Protocol]*route // fixed at start
+	desk   *enrolDesk          // nil: nobody enrols here
 	log    *slog.Logger
 	quota  *rate.Limiter // of log lines about strangers, so that a port scan does not fill the disk
 	ctx    context.Context
@@ -40,11 +41,11 @@ type mux struct {
 	strangers map[net.Conn]struct{} // at most strangersMax
 }
 
-// newMux accepts from ln; conf, if any, is the listener's side of TLS.
-func newMux(ln net.Listener, addr net.Addr, conf *tls.Config, log *slog.Logger, protocols ...Protocol) *mux {
+// newMux accepts from ln; conf, if any, is the listener's side of TLS, and desk serves those who enrol.
+func newMux(ln net.Listener, addr net.Addr, conf *tls.Config, desk *enrolDesk, log *slog.Logger, protocols ...Protocol) *mux {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &mux{
-		ln: ln, tls: conf, routes: make(map[Protocol]*route), log: log,
+		ln: ln, tls: conf, desk: desk, routes: make(map[Protocol]*route), log: log,
 		quota: rate.NewLimiter(1, 20), ctx: ctx, cancel: cancel,
 		strangers: make(map[net.Conn]struct{}),
 	}
@@ -124,6 +125,10 @@ func (m *mux) release(conn net.Conn) {
 func (m *mux) introduce(raw net.Conn) {
 	deadline := time.Now().Add(preambleTimeout)
 	conn, proto, err := m.identify(raw, deadline)
+	if e, ok := conn.(*enrolling); err == nil && ok {
+		m.enrol(e)
+		return
+	}
 	if err == nil {
 		err = m.routes[proto].put(m.ctx, conn, time.Until(deadline))
 	}
@@ -136,6 +141,15 @@ func (m *mux) introduce(raw net.Conn) {
 	}
 }
 
+// enrol serves a stranger that stays one, and ends its connection.
+func (m *mux) enrol(conn *enrolling) {
+	if err := m.desk.serve(m.ctx, conn); err != nil {
+		m.complain("no new machine let in", "peer", conn.raw.RemoteAddr(), "err", err)
+	}
+	linger(conn.raw)
+	drop(conn)
+}
+
 // identify does the listener's half of the handshake, of TLS first, by deadline. It returns a connection to close with an
 // error too.
 func (m *mux) identify(raw net.Conn, deadline time.Time) (net.Conn, Protocol, error) {
@@ -146,11 +160,16 @@ func (m *mux) identify(raw net.Conn, deadline time.Time) (net.Conn, Protocol, er
 	if err != nil {
 		return raw, 0, err
 	}
-	proto, err := welcome(conn, func(p Protocol) (byte, error) { return m.judge(p, peer) })
+	judge := func(p Protocol) (byte, error) { return m.judge(p, peer) }
+	_, stranger := conn.(*enrolling)
+	if stranger {
+		judge = m.judgeEnrolling
+	}
+	proto, err := welcome(conn, judge)
 	if errors.Is(err, errSpeaksTLS) {
 		err = answer(raw, statusPlain, err)
 	}
-	if err == nil {
+	if err == nil && !stranger { // which keeps its deadline
 		err = raw.SetDeadline(time.Time{})
 	}
 	if tcp, ok := raw.(*net.TCPConn); ok && err == nil {
@@ -166,6 +185,17 @@ func (m *mux) judge(p Protocol, peer *pki.Peer) (status byte, err error) {
 	}
 	if err := maySpeak(peer, p); err != nil {
 		return statusRole, err
+	}
+	return statusOK, nil
+}
+
+// judgeEnrolling is judge for a peer that has shown no certificate.
+func (m *mux) judgeEnrolling(p Protocol) (status byte, err error) {
+	if p != ProtocolEnrol {
+		return statusRole, fmt.Errorf("it asks for %s without a certificate: %w", p, fs.ErrPermission)
+	}
+	if m.desk == nil {
+		return statusProtocol, fmt.Errorf("it asks to enrol, which is not served here: %w", fs.ErrNotSupported)
 	}
 	return statusOK, nil
 }

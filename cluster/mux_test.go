@@ -207,7 +207,7 @@ func TestConnectionAcceptedWhileClosing_IsNotWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMux(ln, ln.Addr(), nil, testLog(t), ProtocolGRPC)
+	m := newMux(ln, ln.Addr(), nil, nil, testLog(t), ProtocolGRPC)
 	if err := m.close(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,9 @@ type Protocol byte
 
 // The protocols that share the port.
 const (
-	ProtocolRaft Protocol = 1
-	ProtocolGRPC Protocol = 2
+	ProtocolRaft  Protocol = 1
+	ProtocolGRPC  Protocol = 2
+	ProtocolEnrol Protocol = 3 // the only one without a certificate
 )
 
 func (p Protocol) String() string {
@@ -23,6 +24,8 @@ func (p Protocol) String() string {
 		return "raft"
 	case ProtocolGRPC:
 		return "grpc"
+	case ProtocolEnrol:
+		return "enrol"
 	}
 	return fmt.Sprintf("protocol %d", byte(p))
 }

@@ -31,7 +31,7 @@ func newSecured(conn *tls.Conn, raw net.Conn) (*secured, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secured{Conn: conn, raw: raw, peer: peer, ends: time.AfterFunc(time.Until(peer.Ends), func() { drop(raw) })}, nil
+	return &secured{Conn: conn, raw: raw, peer: peer, ends: time.AfterFunc(time.Until(peer.Ends()), func() { drop(raw) })}, nil
 }
 
 // Close says goodbye, but does not wait for a peer that does not read.
@@ -48,17 +48,25 @@ func (d *Dialer) secure(ctx context.Context, raw *net.TCPConn) (net.Conn, error)
 		return raw, nil
 	}
 	conn := tls.Client(raw, d.tls.Client())
-	err := conn.HandshakeContext(ctx)
-	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && [4]byte(header.RecordHeader[:4]) == magic {
-		return nil, errOffersPlain
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return nil, fmt.Errorf("the node's certificate: %w: %w", err, fs.ErrPermission)
-	}
-	if err != nil {
-		return nil, explain(fmt.Errorf("TLS: %w", err))
+	if err := handshake(ctx, conn); err != nil {
+		return nil, err
 	}
 	return newSecured(conn, raw)
+}
+
+// handshake does the dialler's half of TLS and says what its errors mean.
+func handshake(ctx context.Context, conn *tls.Conn) error {
+	err := conn.HandshakeContext(ctx)
+	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && [4]byte(header.RecordHeader[:4]) == magic {
+		return errOffersPlain
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Errorf("the node's certificate: %w: %w", err, fs.ErrPermission)
+	}
+	if err != nil {
+		return explain(fmt.Errorf("TLS: %w", err))
+	}
+	return nil
 }
 
 // explain marks an alert of the other side's TLS as what it is: our certificate is refused. It comes late, with the first
@@ -70,7 +78,8 @@ func explain(err error) error {
 	return err
 }
 
-// secure is the listener's half of TLS. Who does not speak it is told so, as far as it can understand.
+// secure is the listener's half of TLS: the connection is *secured, or *enrolling. Who does not speak TLS is told so, as far
+// as it can understand.
 func (m *mux) secure(raw net.Conn) (net.Conn, *pki.Peer, error) {
 	if m.tls == nil {
 		return raw, nil, nil
@@ -88,6 +97,9 @@ func (m *mux) secure(raw net.Conn) (net.Conn, *pki.Peer, error) {
 	conn := tls.Server(&replayed{Conn: raw, head: first}, m.tls)
 	if err := conn.Handshake(); err != nil {
 		return nil, nil, &answeredError{fmt.Errorf("TLS: %w", err)}
+	}
+	if pki.Enrolling(conn.ConnectionState()) {
+		return &enrolling{conn, raw}, nil, nil
 	}
 	s, err := newSecured(conn, raw)
 	if err != nil {

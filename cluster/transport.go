@@ -23,7 +23,9 @@ type Config struct {
 	// Insecure allows plaintext beyond loopback, both ways.
 	Insecure bool
 	// TLS, if any, is what this node speaks, both ways, to everybody. It stays the caller's to close, after the Transport.
-	TLS    *pki.Credentials
+	TLS *pki.Credentials
+	// Enrol, if any, decides about machines that have no certificate yet. It counts with TLS only.
+	Enrol  Enroller
 	Faults fs.Faults    // of the Dialer
 	Log    *slog.Logger // nil: none
 }
@@ -49,11 +51,11 @@ func Listen(ctx context.Context, cfg Config) (*Transport, error) {
 	}
 	var conf *tls.Config
 	if cfg.TLS != nil {
-		conf = cfg.TLS.Server()
+		conf = cfg.TLS.ServerOrEnrol()
 	}
 	return &Transport{
 		Dialer: NewDialer(DialerConfig{Insecure: cfg.Insecure, TLS: cfg.TLS, Faults: cfg.Faults, Log: cfg.Log}),
-		mux:    newMux(ln, addr, conf, logger(cfg.Log), ProtocolRaft, ProtocolGRPC),
+		mux:    newMux(ln, addr, conf, newEnrolDesk(cfg.Enrol), logger(cfg.Log), ProtocolRaft, ProtocolGRPC),
 		addr:   addr,
 	}, nil
 }

@@ -4,24 +4,26 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"path/filepath"
 	"time"
+
+	"dfs/fs"
 )
 
 // The files of an authority, and of a machine.
 const (
-	CACertFile    = "ca.crt"
-	caKeyFile     = "ca.key"
-	GossipKeyFile = "gossip.key"
-	certSuffix    = ".crt"
-	keySuffix     = ".key"
+	CACertFile     = "ca.crt"
+	caKeyFile      = "ca.key"
+	IssuerCertFile = "issuer.crt"
+	IssuerKeyFile  = "issuer.key"
+	GossipKeyFile  = "gossip.key"
+	certSuffix     = ".crt"
+	keySuffix      = ".key"
 )
 
 const (
@@ -32,62 +34,54 @@ const (
 	pemKey         = "PRIVATE KEY"
 )
 
-// InitCA makes an authority in dir, which it makes too if need be: its certificate, valid for ten years, its key, and the
-// nodes' gossip key. Whatever is there already is left alone; that is fs.ErrExist.
+// InitCA makes an authority in dir, which it makes too if need be: the root's certificate, valid for ten years, and its
+// key, those of the issuer that signs in its name, and the nodes' gossip key. Whatever is there already is left alone; that
+// is fs.ErrExist.
 func InitCA(dir string) error {
-	key, err := newKey()
+	rootKey, err := newKey()
 	if err != nil {
 		return err
 	}
-	id, gossip := random(8), random(gossipKeyBytes)
-	now := time.Now()
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: hex.EncodeToString(id), Organization: []string{"dfs certificate authority"}},
-		NotBefore:             now.Add(-backdated),
-		NotAfter:              now.AddDate(authorityYears, 0, 0),
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		BasicConstraintsValid: true, IsCA: true, MaxPathLenZero: true,
-	}
-	cert, err := sign(template, template, &key.PublicKey, key)
+	issuerKey, err := newKey()
 	if err != nil {
 		return err
 	}
-	private, err := encodeKey(key)
+	id, now := hex.EncodeToString(random(8)), time.Now()
+	root := authorityTemplate(id, now, 1)
+	rootPEM, err := sign(root, root, &rootKey.PublicKey, rootKey)
+	if err != nil {
+		return err
+	}
+	issuerPEM, err := sign(authorityTemplate("issuer of "+id, now, 0), root, &issuerKey.PublicKey, rootKey)
+	if err != nil {
+		return err
+	}
+	rootSecret, err := encodeKey(rootKey)
+	if err != nil {
+		return err
+	}
+	issuerSecret, err := encodeKey(issuerKey)
 	if err != nil {
 		return err
 	}
 	return writeNew(dir, []file{
-		{caKeyFile, private, secret},
-		{GossipKeyFile, []byte(hex.EncodeToString(gossip) + "\n"), secret},
-		{CACertFile, cert, public},
+		{caKeyFile, rootSecret, secret},
+		{IssuerKeyFile, issuerSecret, secret},
+		{GossipKeyFile, []byte(hex.EncodeToString(random(gossipKeyBytes)) + "\n"), secret},
+		{IssuerCertFile, issuerPEM, public},
+		{CACertFile, rootPEM, public},
 	})
 }
 
-// authority is one that can sign.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte // of cert
-}
-
-func openAuthority(dir string) (*authority, error) {
-	certPEM, err := readFile(filepath.Join(dir, CACertFile))
-	if err != nil {
-		return nil, fmt.Errorf("no certificate authority in %s, make one with \"dfs ca init\": %w", dir, err)
+// authorityTemplate is of a certificate that signs others, with at most pathLen of such ones below it.
+func authorityTemplate(name string, now time.Time, pathLen int) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:               pkix.Name{CommonName: name, Organization: []string{"dfs certificate authority"}},
+		NotBefore:             now.Add(-backdated),
+		NotAfter:              now.AddDate(authorityYears, 0, 0),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true, IsCA: true, MaxPathLen: pathLen, MaxPathLenZero: pathLen == 0,
 	}
-	keyPEM, err := readFile(filepath.Join(dir, caKeyFile))
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return nil, fmt.Errorf("certificate authority in %s: %w", dir, err)
-	}
-	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
-	if !ok || !pair.Leaf.IsCA {
-		return nil, fmt.Errorf("what lies in %s was not made by \"dfs ca init\"", dir)
-	}
-	return &authority{cert: pair.Leaf, key: key, pem: certPEM}, nil
 }
 
 func newKey() (*ecdsa.PrivateKey, error) {
@@ -114,6 +108,19 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 		return nil, fmt.Errorf("encode a key: %w", err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: der}), nil
+}
+
+func decodeKey(data []byte) (*ecdsa.PrivateKey, error) {
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != pemKey {
+		return nil, fmt.Errorf("no key: %w", fs.ErrInvalid)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if err != nil || !ok || key.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("no key on the curve P-256: %w", fs.ErrInvalid)
+	}
+	return key, nil
 }
 
 func random(n int) []byte {

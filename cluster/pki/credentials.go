@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"time"
@@ -18,20 +19,22 @@ import (
 const (
 	lookEvery = time.Minute    // between two looks at the files, besides those that each handshake takes
 	warnEvery = 12 * time.Hour // between two warnings of the same end
-	warnShare = 3              // warned in the last 1/warnShare of a certificate's life
+	warnShare = 6              // warned in the last 1/warnShare of a certificate's life
 )
 
-// Credentials are a machine's certificate, its key and the authority it trusts, read again whenever the files change: a
-// certificate is renewed by replacing them. All methods may be called from any goroutine.
+// Credentials are a machine's certificate, its key and the authority it trusts, read again whenever the files change. All
+// methods may be called from any goroutine.
 type Credentials struct {
 	files  Files
 	role   Role
 	log    *slog.Logger
+	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
 	mu      sync.Mutex
 	state   *material
+	unsaved bool   // state could not be written to the files
 	stamps  stamps // of the files when they were last read, with success or without
 	warned  time.Time
 	ownLeaf *x509.Certificate // that warned is about
@@ -39,8 +42,10 @@ type Credentials struct {
 
 // material is one reading of the files.
 type material struct {
-	pair tls.Certificate
-	pool *x509.CertPool
+	pair   tls.Certificate
+	pool   *x509.CertPool
+	root   *x509.Certificate // that vouches for pair
+	spread float64           // in [0, 1): when it is renewed, within the time for it
 }
 
 // Open reads the files of a machine that is to have the given role. A certificate that is of another role, of another
@@ -54,14 +59,13 @@ func Open(files Files, role Role, log *slog.Logger) (*Credentials, error) {
 	if c.state, err = c.read(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.warn()
-	c.done.Go(func() { c.look(ctx) })
+	c.done.Go(func() { c.look(c.ctx) })
 	return c, nil
 }
 
-// Close stops looking at the files; what has been read goes on to work.
+// Close stops looking at the files and renewing; what has been read goes on to work.
 func (c *Credentials) Close() error {
 	c.cancel()
 	c.done.Wait()
@@ -97,27 +101,37 @@ func (c *Credentials) current() *material {
 		c.log.Warn("the TLS files have changed and cannot be used; going on with what they held before", "err", err)
 		return c.state
 	}
+	if c.unsaved && !fresh.pair.Leaf.NotAfter.After(c.state.pair.Leaf.NotAfter) {
+		fresh.pair, fresh.root = c.state.pair, c.state.root // the file has only what was renewed
+	} else {
+		c.unsaved = false
+	}
 	c.state = fresh
 	c.log.Info("TLS certificate read again", "cert", c.files.Cert, "ends", fresh.pair.Leaf.NotAfter)
 	return fresh
 }
 
 func (c *Credentials) read() (*material, error) {
-	caPEM, err := readFile(c.files.CA)
-	if err != nil {
-		return nil, fmt.Errorf("TLS: %w", err)
-	}
-	m := &material{pool: x509.NewCertPool()}
-	if !m.pool.AppendCertsFromPEM(caPEM) {
-		return nil, fmt.Errorf("TLS: %s holds no certificate: %w", c.files.CA, fs.ErrInvalid)
-	}
 	certPEM, err := readFile(c.files.Cert)
 	if err != nil {
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
-	keyPEM, err := readFile(c.files.Key)
+	keyPEM, err := c.readKey(certPEM)
 	if err != nil {
 		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return c.material(certPEM, keyPEM)
+}
+
+// material puts a certificate and its key together with the authorities in the file, and judges them.
+func (c *Credentials) material(certPEM, keyPEM []byte) (*material, error) {
+	roots, err := readCerts(c.files.CA)
+	if err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	m := &material{pool: x509.NewCertPool(), spread: rand.Float64()}
+	for _, root := range roots {
+		m.pool.AddCert(root)
 	}
 	if m.pair, err = tls.X509KeyPair(certPEM, keyPEM); err != nil {
 		return nil, fmt.Errorf("TLS: %s and %s: %w: %w", c.files.Cert, c.files.Key, err, fs.ErrInvalid)
@@ -131,9 +145,15 @@ func (c *Credentials) read() (*material, error) {
 // check judges our own certificate as others will.
 func (m *material) check(want Role) error {
 	leaf := m.pair.Leaf
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: m.pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	chain, err := certificates(m.pair.Certificate)
+	if err != nil {
+		return errors.Join(err, fs.ErrInvalid)
+	}
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: m.pool, Intermediates: pool(chain[1:]), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err != nil {
 		return errors.Join(err, fs.ErrPermission)
 	}
+	m.root = chains[0][len(chains[0])-1]
 	role, err := RoleOf(leaf)
 	if err != nil {
 		return err
@@ -142,6 +162,25 @@ func (m *material) check(want Role) error {
 		return fmt.Errorf("the certificate is for the role %q, this program needs one for %q: %w", role, want, fs.ErrPermission)
 	}
 	return nil
+}
+
+func certificates(ders [][]byte) (list []*x509.Certificate, err error) {
+	for _, der := range ders {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+func pool(list []*x509.Certificate) *x509.CertPool {
+	p := x509.NewCertPool()
+	for _, c := range list {
+		p.AddCert(c)
+	}
+	return p
 }
 
 // warn says, twice a day, that the certificate is about to end.
@@ -154,7 +193,7 @@ func (c *Credentials) warn() {
 		return
 	}
 	c.ownLeaf, c.warned = leaf, now
-	c.log.Warn("the TLS certificate is about to end: replace it and its key, no restart is needed",
+	c.log.Warn("the TLS certificate is about to end, and has not been renewed: see earlier lines, or replace it and its key; no restart is needed",
 		"cert", c.files.Cert, "ends", leaf.NotAfter, "left", left.Round(time.Minute))
 }
 
@@ -164,10 +203,10 @@ type stamp struct {
 	size  int64
 }
 
-type stamps [3]stamp
+type stamps [4]stamp
 
 func stampsOf(f Files) (s stamps) {
-	for i, path := range []string{f.CA, f.Cert, f.Key} {
+	for i, path := range []string{f.CA, f.Cert, f.Key, f.nextKey()} {
 		if info, err := os.Stat(path); err == nil {
 			s[i] = stamp{info.ModTime(), info.Size()}
 		}
@@ -176,13 +215,39 @@ func stampsOf(f Files) (s stamps) {
 }
 
 func readCert(path string) (*x509.Certificate, error) {
+	list, err := readCerts(path)
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// readCerts reads the certificates in a PEM file: one at least.
+func readCerts(path string) ([]*x509.Certificate, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != pemCert {
-		return nil, fmt.Errorf("%s holds no certificate: %w", path, fs.ErrInvalid)
+	return parseCerts(data, path)
+}
+
+func parseCerts(data []byte, from string) (list []*x509.Certificate, err error) {
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			break
+		}
+		if data = rest; block.Type != pemCert {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w: %w", from, err, fs.ErrInvalid)
+		}
+		list = append(list, c)
 	}
-	return x509.ParseCertificate(block.Bytes)
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s holds no certificate: %w", from, fs.ErrInvalid)
+	}
+	return list, nil
 }

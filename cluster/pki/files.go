@@ -74,8 +74,37 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
+// replaceFile makes a file that is there wholly or not at all, also after a power cut, in the place of any that is there.
+func replaceFile(path string, data []byte, mode os.FileMode) error {
+	out, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(data)
+	err = errors.Join(err, out.Chmod(mode), out.Sync(), out.Close())
+	if err == nil {
+		err = os.Rename(out.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(out.Name()))
+	}
+	return syncDir(path)
+}
+
+// syncDir makes what was renamed to a path last.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // Files says where a machine's certificate lies.
 type Files struct{ CA, Cert, Key string }
+
+// nextKey is the key of a certificate that is about to be replaced; see DESIGN.md of package cluster.
+func (f Files) nextKey() string { return f.Key + ".next" }
 
 // FilesIn finds the files in a directory as Issue makes it: the one certificate with the wanted role.
 func FilesIn(dir string, want Role) (Files, error) {
@@ -105,15 +134,37 @@ func FilesIn(dir string, want Role) (Files, error) {
 		want, dir, strings.Join(fit, ", "), fs.ErrInvalid)
 }
 
-// GossipKey reads a gossip key: 64 hexadecimal digits.
-func GossipKey(path string) ([]byte, error) {
+// GossipKeyText reads a gossip key's file as it is.
+func GossipKeyText(path string) ([]byte, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("gossip key: %w", err)
 	}
+	return data, nil
+}
+
+// GossipKey reads a gossip key: 64 hexadecimal digits.
+func GossipKey(path string) ([]byte, error) {
+	data, err := GossipKeyText(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := parseGossipKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+func checkGossipKey(data []byte) error {
+	_, err := parseGossipKey(data)
+	return err
+}
+
+func parseGossipKey(data []byte) ([]byte, error) {
 	key, err := hex.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(key) != gossipKeyBytes {
-		return nil, fmt.Errorf("%s is no gossip key: want %d hexadecimal digits, as \"dfs ca init\" makes them: %w", path, 2*gossipKeyBytes, fs.ErrInvalid)
+		return nil, fmt.Errorf("this is no gossip key: want %d hexadecimal digits, as \"dfs ca init\" makes them: %w", 2*gossipKeyBytes, fs.ErrInvalid)
 	}
 	return key, nil
 }

@@ -1,12 +1,14 @@
 package pki
 
 import (
+	"cmp"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
 	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"dfs/fs"
@@ -15,28 +17,44 @@ import (
 // DefaultDays is how long a certificate holds unless something else is asked for.
 const DefaultDays = 90
 
+// hostsMax bounds the names and addresses in one certificate.
+const hostsMax = 32
+
 // Request is a certificate to be issued.
 type Request struct {
 	Role  Role
 	Name  string   // of the files, and of whoever appears in logs
 	Hosts []string // host names and addresses of a node, for those who ask for them: curl and other clients of HTTP
 	Days  int      // 0: DefaultDays
+	// Life, if any, is how long it holds instead of Days.
+	Life time.Duration
 	// From is when it begins to hold; zero: now.
 	From time.Time
+	// NoIssuer keeps the issuer's key from a node: others renew its certificate.
+	NoIssuer bool
 }
 
 // nameRule keeps names fit for files, logs and certificates.
 var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
+// reservedNames are those of other files.
+var reservedNames = []string{"ca", "issuer", "gossip"}
+
 func (r *Request) validate() error {
 	if _, err := ParseRole(string(r.Role)); err != nil {
 		return err
 	}
-	if !nameRule.MatchString(r.Name) || r.Name == "ca" || r.Name == "gossip" {
-		return fmt.Errorf("name %q: want letters, digits, '.', '_' and '-', 63 at most, and neither \"ca\" nor \"gossip\": %w", r.Name, fs.ErrInvalid)
+	if !nameRule.MatchString(r.Name) || slices.Contains(reservedNames, r.Name) {
+		return fmt.Errorf("name %q: want letters, digits, '.', '_' and '-', 63 at most, and none of \"ca\", \"issuer\" and \"gossip\": %w", r.Name, fs.ErrInvalid)
+	}
+	if r.Life < 0 || r.Life > 366*authorityYears*24*time.Hour {
+		return fmt.Errorf("a life of %s: %w", r.Life, fs.ErrInvalid)
 	}
 	if r.Days < 0 || r.Days > 366*authorityYears {
 		return fmt.Errorf("%d days: want 1 to %d: %w", r.Days, 366*authorityYears, fs.ErrInvalid)
+	}
+	if len(r.Hosts) > hostsMax {
+		return fmt.Errorf("%d hosts, at most %d: %w", len(r.Hosts), hostsMax, fs.ErrInvalid)
 	}
 	if len(r.Hosts) > 0 && r.Role != RoleNode {
 		return fmt.Errorf("only a node has hosts, a %s has none: %w", r.Role, fs.ErrInvalid)
@@ -50,12 +68,13 @@ func (r *Request) validate() error {
 }
 
 // Issue has the authority in dir make a certificate, and puts all that its holder needs into the directory out: ca.crt,
-// NAME.crt, NAME.key and, for a node, gossip.key. What is there already is left alone; that is fs.ErrExist.
+// NAME.crt, NAME.key and, for a node, gossip.key and, unless the Request says NoIssuer, the issuer. What is there already is
+// left alone; that is fs.ErrExist.
 func Issue(dir, out string, r Request) error {
 	if err := r.validate(); err != nil {
 		return err
 	}
-	ca, err := openAuthority(dir)
+	issuer, err := OpenIssuer(dir)
 	if err != nil {
 		return err
 	}
@@ -63,11 +82,7 @@ func Issue(dir, out string, r Request) error {
 	if err != nil {
 		return err
 	}
-	template, err := r.template(ca)
-	if err != nil {
-		return err
-	}
-	cert, err := sign(template, ca.cert, &key.PublicKey, ca.key)
+	chain, err := issuer.Issue(r, &key.PublicKey)
 	if err != nil {
 		return err
 	}
@@ -75,7 +90,7 @@ func Issue(dir, out string, r Request) error {
 	if err != nil {
 		return err
 	}
-	files := []file{{r.Name + keySuffix, private, secret}, {r.Name + certSuffix, cert, public}, {CACertFile, ca.pem, public}}
+	files := []file{{r.Name + keySuffix, private, secret}, {r.Name + certSuffix, chain, public}, {CACertFile, issuer.Root(), public}}
 	if r.Role == RoleNode {
 		gossip, err := readFile(filepath.Join(dir, GossipKeyFile))
 		if err != nil {
@@ -83,33 +98,34 @@ func Issue(dir, out string, r Request) error {
 		}
 		files = append(files, file{GossipKeyFile, gossip, secret})
 	}
+	if r.Role == RoleNode && !r.NoIssuer {
+		files = append(files, file{IssuerKeyFile, issuer.keyPEM, secret}, file{IssuerCertFile, issuer.certPEM, public})
+	}
 	return writeNew(out, files)
 }
 
-func (r *Request) template(ca *authority) (*x509.Certificate, error) {
-	from, days := r.From, r.Days
-	if from.IsZero() {
-		from = time.Now().Add(-backdated)
+// period is from when to when the certificate holds.
+func (r *Request) period(now time.Time) (from, end time.Time) {
+	life := r.Life
+	if life == 0 {
+		life = time.Duration(cmp.Or(r.Days, DefaultDays)) * 24 * time.Hour
 	}
-	if days == 0 {
-		days = DefaultDays
+	if !r.From.IsZero() {
+		return r.From, r.From.Add(life)
 	}
-	end := from.AddDate(0, 0, days)
-	if r.From.IsZero() {
-		end = end.Add(backdated)
-	}
-	if end.After(ca.cert.NotAfter) {
-		return nil, fmt.Errorf("the certificate authority itself ends on %s, before the %d days: %w",
-			ca.cert.NotAfter.Format(time.DateOnly), days, fs.ErrInvalid)
-	}
+	return now.Add(-min(backdated, life/10)), now.Add(life)
+}
+
+// template is the certificate without its days; authority is the root's name.
+func (r *Request) template(authority string) *x509.Certificate {
 	t := &x509.Certificate{
-		Subject:   pkix.Name{CommonName: r.Name, Organization: []string{"dfs"}, OrganizationalUnit: []string{string(r.Role)}},
-		NotBefore: from, NotAfter: end, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Subject:               pkix.Name{CommonName: r.Name, Organization: []string{"dfs"}, OrganizationalUnit: []string{string(r.Role)}},
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	t.URIs = append(t.URIs, roleURI(ca.cert.Subject.CommonName, r.Role))
+	t.URIs = append(t.URIs, roleURI(authority, r.Role))
 	if r.Role != RoleNode {
-		return t, nil
+		return t
 	}
 	t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	t.DNSNames = []string{ServerName}
@@ -120,5 +136,5 @@ func (r *Request) template(ca *authority) (*x509.Certificate, error) {
 			t.DNSNames = append(t.DNSNames, h)
 		}
 	}
-	return t, nil
+	return t
 }

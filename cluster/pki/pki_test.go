@@ -68,6 +68,9 @@ func TestIssue_MakesAllThatAMachineNeeds(t *testing.T) {
 		if left := time.Until(c.state.pair.Leaf.NotAfter); left < (DefaultDays-1)*day || left > (DefaultDays+1)*day {
 			t.Errorf("it holds for %s", left)
 		}
+		if _, err := OpenIssuer(dir); (err == nil) != (role == RoleNode) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: issuer: %v", role, err)
+		}
 		_, err := GossipKey(filepath.Join(dir, GossipKeyFile))
 		if has := err == nil; has != (role == RoleNode) {
 			t.Errorf("%s: gossip key: %v", role, err)
@@ -80,6 +83,7 @@ func TestSecrets_AreForTheOwnerOnly(t *testing.T) {
 	dir := issue(t, ca, Request{Role: RoleNode, Name: "n1"})
 	for path, want := range map[string]os.FileMode{
 		filepath.Join(ca, caKeyFile): 0o600, filepath.Join(ca, GossipKeyFile): 0o600, filepath.Join(ca, CACertFile): 0o644,
+		filepath.Join(ca, IssuerKeyFile): 0o600, filepath.Join(dir, IssuerKeyFile): 0o600,
 		filepath.Join(dir, "n1.key"): 0o600, filepath.Join(dir, GossipKeyFile): 0o600,
 		filepath.Join(dir, "n1.crt"): 0o644, filepath.Join(dir, CACertFile): 0o644,
 	} {
@@ -138,6 +142,9 @@ func TestRubbishRequest_IsRefused(t *testing.T) {
 		"unknown role":    {Role: "root", Name: "x"},
 		"path":            {Role: RoleNode, Name: "../x"},
 		"the authority's": {Role: RoleNode, Name: "ca"},
+		"the issuer's":    {Role: RoleNode, Name: "issuer"},
+		"many hosts":      {Role: RoleNode, Name: "x", Hosts: make([]string, hostsMax+1)},
+		"negative life":   {Role: RoleNode, Name: "x", Life: -1},
 		"outlives the CA": {Role: RoleNode, Name: "x", Days: 366 * authorityYears},
 		"negative days":   {Role: RoleNode, Name: "x", Days: -1},
 		"bad host":        {Role: RoleNode, Name: "x", Hosts: []string{"a b"}},
@@ -273,7 +280,7 @@ func TestCertificateAboutToEnd_IsWarnedOf(t *testing.T) {
 // forge makes a certificate as Issue never does, and returns the dialler's or listener's side with it.
 func forge(t *testing.T, ca string, change func(*x509.Certificate)) *Credentials {
 	t.Helper()
-	a, err := openAuthority(ca)
+	issuer, err := OpenIssuer(ca)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,12 +288,11 @@ func forge(t *testing.T, ca string, change func(*x509.Certificate)) *Credentials
 	if err != nil {
 		t.Fatal(err)
 	}
-	template, err := (&Request{Role: RoleNode, Name: "forged"}).template(a)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := &Request{Role: RoleNode, Name: "forged"}
+	template := r.template("forger")
+	template.NotBefore, template.NotAfter = r.period(time.Now())
 	change(template)
-	cert, err := sign(template, a.cert, &key.PublicKey, a.key)
+	chain, err := issuer.sign(template, &key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,13 +300,11 @@ func forge(t *testing.T, ca string, change func(*x509.Certificate)) *Credentials
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := tls.X509KeyPair(cert, private)
+	pair, err := tls.X509KeyPair(chain, private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return &Credentials{state: &material{pair: pair, pool: pool}, log: slog.New(slog.DiscardHandler)}
+	return &Credentials{state: &material{pair: pair, pool: pool([]*x509.Certificate{issuer.root})}, log: slog.New(slog.DiscardHandler)}
 }
 
 func TestDialler_TalksToNodesOnly(t *testing.T) {
