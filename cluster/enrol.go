@@ -78,7 +78,7 @@ func (k *enrolDesk) serve(ctx context.Context, conn *enrolling) error {
 	}
 	err := errors.Join(why, writeMessage(conn, reply), conn.CloseWrite())
 	if err != nil {
-		return &answeredError{fmt.Errorf("enrol %q as %q by join token %q: %w", m.GetName(), m.GetRole(), m.GetToken(), err)}
+		return &answeredError{fmt.Errorf("enrol %.64q as %.64q by join token %.64q: %w", m.GetName(), m.GetRole(), m.GetToken(), err)}
 	}
 	return nil
 }

@@ -40,11 +40,14 @@ var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // reservedNames are those of other files.
 var reservedNames = []string{"ca", "issuer", "gossip"}
 
+// ValidName reports whether a certificate, and its files, may be called so.
+func ValidName(s string) bool { return nameRule.MatchString(s) && !slices.Contains(reservedNames, s) }
+
 func (r *Request) validate() error {
 	if _, err := ParseRole(string(r.Role)); err != nil {
 		return err
 	}
-	if !nameRule.MatchString(r.Name) || slices.Contains(reservedNames, r.Name) {
+	if !ValidName(r.Name) {
 		return fmt.Errorf("name %q: want letters, digits, '.', '_' and '-', 63 at most, and none of \"ca\", \"issuer\" and \"gossip\": %w", r.Name, fs.ErrInvalid)
 	}
 	if r.Life < 0 || r.Life > 366*authorityYears*24*time.Hour {

@@ -28,25 +28,37 @@ type Sign func(ctx context.Context, own *x509.Certificate, csr []byte) (chain []
 // Leaf is this machine's certificate as it is now.
 func (c *Credentials) Leaf() *x509.Certificate { return c.current().pair.Leaf }
 
-// KeepRenewed renews the certificate whenever it is due, until Close. Call it once at most.
-func (c *Credentials) KeepRenewed(sign Sign) {
+// KeepRenewed renews the certificate whenever it is due, until stop is called, which waits, or Close. Call it once at most.
+func (c *Credentials) KeepRenewed(sign Sign) (stop func() error) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	stopped := make(chan struct{})
 	c.done.Go(func() {
-		for pause := time.Duration(0); c.ctx.Err() == nil; {
+		defer close(stopped)
+		for pause := time.Duration(0); ctx.Err() == nil; {
 			if wait := time.Until(c.current().due()); wait > 0 {
-				sleep(c.ctx, min(wait, lookEvery)) // the files may change, and the clock
+				sleep(ctx, min(wait, lookEvery)) // the files may change, and the clock
 				continue
 			}
-			if sleep(c.ctx, pause); c.ctx.Err() != nil {
+			if sleep(ctx, pause); ctx.Err() != nil {
 				return
 			}
-			pause = c.after(c.Renew(c.ctx, sign), pause)
+			err := c.Renew(ctx, sign)
+			if ctx.Err() != nil {
+				return
+			}
+			pause = c.after(err, pause)
 		}
 	})
+	return func() error {
+		cancel()
+		<-stopped
+		return nil
+	}
 }
 
 // after tells how a renewal went, and when to try again.
 func (c *Credentials) after(err error, pause time.Duration) time.Duration {
-	if err == nil || c.ctx.Err() != nil {
+	if err == nil {
 		return 0
 	}
 	leaf := c.Leaf()

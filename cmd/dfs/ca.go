@@ -15,10 +15,13 @@ const caLong = `Makes the files that let a cluster's machines know each other: w
 nobody without a certificate of the authority is answered. It runs on any machine and speaks to none.
 
 A certificate has a role, which says what its holder may ask for: node, mount or admin. It cannot be
-revoked, so it ends after a while. To renew it issue another one under the same name into another
-directory (--out), and copy it over the old one: it is read again without a restart.
+revoked, so it ends after a while; dfsnode, dfsmount and dfs renew theirs in time, by a node that has
+the issuer's key. One that has ended is replaced by issuing another one under the same name into another
+directory (--out), and copying it over the old one: it is read again without a restart.
 
-Keep the authority's directory off the cluster's machines: whoever has ca.key is any node.`
+Keep the authority's directory off the cluster's machines: whoever has ca.key is any node. The issuer's
+key, which signs in its name, goes to the nodes: whoever has that one can make any certificate too. The
+way out of its loss is another authority; until all have changed, ca.crt may hold both roots.`
 
 func caCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -88,6 +91,7 @@ func caIssueCommand() *cobra.Command {
 	cmd.Flags().StringVar(&role, "role", "", "what the holder is: node, mount or admin")
 	cmd.Flags().StringVar(&request.Name, "name", "", "of the files, and of the holder in logs (default: the role)")
 	cmd.Flags().StringSliceVar(&request.Hosts, "host", nil, "names and addresses of a node's machine, for clients of its HTTP ports such as curl")
+	cmd.Flags().BoolVar(&request.NoIssuer, "no-issuer", false, "keep the issuer's key from this node: others renew certificates and let machines in")
 	cmd.Flags().IntVar(&request.Days, "days", pki.DefaultDays, "how long it holds")
 	cmd.Flags().StringVar(&out, "out", "", "directory to make the files in (default: NAME in --dir)")
 	return cmd

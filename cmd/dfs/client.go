@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 
 	"google.golang.org/grpc"
 
@@ -44,12 +46,18 @@ func fromLeader(ctx context.Context, c *metarpc.Client, s *fs.Status) *fs.Status
 }
 
 // connect has fn talk to the cluster, for as long as --timeout says.
-func (a *admin) connect(ctx context.Context, fn func(context.Context, *metarpc.Client) error) (err error) {
+func (a *admin) connect(ctx context.Context, fn func(context.Context, *metarpc.Client) error) error {
+	return a.connectAs(ctx, func(ctx context.Context, c *metarpc.Client, _ *pki.Credentials) error { return fn(ctx, c) })
+}
+
+// connectAs also tells fn as whom: nil without TLS. A certificate that is due is renewed on the way.
+func (a *admin) connectAs(ctx context.Context, fn func(context.Context, *metarpc.Client, *pki.Credentials) error) (err error) {
 	addrs, err := cluster.ParseAddrs(a.Addr, cluster.PortRPC)
 	if err != nil {
 		return fmt.Errorf("%w: --addr: %v", config.ErrUsage, err)
 	}
-	credentials, err := a.TLS.Open(pki.RoleAdmin, nil)
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	credentials, err := a.TLS.Open(pki.RoleAdmin, log)
 	if err != nil {
 		return err
 	}
@@ -69,7 +77,12 @@ func (a *admin) connect(ctx context.Context, fn func(context.Context, *metarpc.C
 	defer func() { err = errors.Join(err, client.Close()) }()
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	err = fn(ctx, client)
+	err = fn(ctx, client, credentials)
+	if err == nil && credentials != nil && credentials.Due() {
+		if err := credentials.Renew(ctx, cluster.RenewAt(dialer, func() []string { return addrs })); err != nil {
+			log.Warn("this machine's certificate cannot be renewed", "ends", credentials.Leaf().NotAfter, "err", err)
+		}
+	}
 	if errors.Is(err, fs.ErrUnavailable) {
 		err = fmt.Errorf("%w (--addr asks other nodes)", err)
 	}

@@ -21,6 +21,7 @@ const examples = `  dfs status
   dfs tx ls
   dfs tx show 3.17
   dfs ca init && dfs ca issue --role node --name n1
+  dfs join-token --role mount --ttl 24h
   dfs lb simulate --policy weighted --nodes nodes.json`
 
 const filesLong = `Files are read and written over HTTP by one node (--http), without a mount. PATH is a path from the root of

@@ -18,6 +18,9 @@ In /etc/fstab, with dfsmount also installed as /sbin/mount.fuse.dfs:
 
     a,b,c  /mnt/x  fuse.dfs  _netdev,tls-dir=/etc/dfs/tls,allow_other  0 0
 
+A machine without a certificate gets one by a token from "dfs join-token --role mount", into --tls-dir:
+--join-token TOKEN, or @FILE with the token in it. Certificates renew themselves.
+
 Every option can also come from the environment (--flush-age is DFS_FLUSH_AGE) or from a YAML file
 given with --config ("flush-age: 1s"); flags win over the environment, which wins over the file.
 Unknown names are errors.

@@ -14,6 +14,13 @@ They may be started in any order, and the line may stay the same for ever: a nod
 to a cluster does not form another one. Beyond loopback TLS is demanded; "dfs ca" makes the files. Or say
 --insecure: then nothing is encrypted, and whoever reaches the ports may do everything.
 
+A further machine needs no files of its own, but a token from "dfs join-token" and the names of some
+nodes (NODES, which are the same as --join):
+
+    dfsnode --join-token TOKEN a,b,c
+
+With TLS, certificates renew themselves.
+
 Files are served over HTTP at /v1/fs/ (described at /v1/openapi.yaml), to whoever has a token of
 --rest-token-file; on loopback, and with --insecure, the file may be left out, and everybody is served.
 
@@ -41,4 +48,7 @@ const examples = `  # one node on this machine, data under /var/lib/dfs; then: d
   dfsnode --tls-dir /etc/dfs/tls --bootstrap-expect 3 --join 10.0.0.1,10.0.0.2,10.0.0.3
 
   # a further node, in rack r2, that leaves 100 GiB of its disk to others
-  dfsnode --tls-dir /etc/dfs/tls --join 10.0.0.1 --zone r2 --reserve 100GiB`
+  dfsnode --tls-dir /etc/dfs/tls --join 10.0.0.1 --zone r2 --reserve 100GiB
+
+  # a new machine, let in by the token in a file that only root can read
+  dfsnode --join-token @/etc/dfs/token 10.0.0.1,10.0.0.2`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,15 +23,18 @@ func main() {
 func command(env []string) *cobra.Command {
 	options := &config.Node{}
 	cmd := &cobra.Command{
-		Use:     "dfsnode [flags]",
+		Use:     "dfsnode [NODES] [flags]",
 		Short:   "Run one node of a dfs cluster",
 		Long:    long,
 		Example: examples,
 		Version: version.String(),
-		Args:    cli.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:    cli.Args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := config.Load(cmd.Flags(), env); err != nil {
 				return err
+			}
+			if len(args) == 1 { // besides --join: a unit file may have that
+				options.Join = strings.Trim(options.Join+","+args[0], ",")
 			}
 			if err := options.Validate(); err != nil {
 				return err

@@ -100,7 +100,7 @@ func TestTLS_FromTheAuthorityToAMountAsInTheREADME(t *testing.T) {
 	t.Parallel()
 	w := newTLSWorld(t)
 	blocks := readmeBlocks(t, "With TLS")
-	if len(blocks) != 4 {
+	if len(blocks) != 6 {
 		t.Fatalf("the README's section on TLS has %d blocks: %q", len(blocks), blocks)
 	}
 	r := w.fabric.Shell("home", "cd "+w.root+"\n"+blocks[0], w.env()...)
@@ -125,6 +125,7 @@ func TestTLS_FromTheAuthorityToAMountAsInTheREADME(t *testing.T) {
 	})
 	harness.Shell(t, time.Minute, dir, "seq 300000 > f; sync f; seq 300000 | cmp - f; mkdir d; mv f d/; ls d")
 
+	t.Run("tokens", func(t *testing.T) { w.tokens(t, blocks[4], blocks[5]) })
 	t.Run("strangers", func(t *testing.T) { w.strangers(t) })
 	t.Run("gossip", func(t *testing.T) { w.wrongGossipKey(t) })
 	mount.Stop(30 * time.Second)
@@ -176,10 +177,10 @@ func (w *tlsWorld) wrongGossipKey(t *testing.T) {
 	outer := w.t
 	w.t = t
 	defer func() { w.t = outer }()
-	w.must(pki.Issue(filepath.Join(w.root, "dfs-ca"), w.tls("d"), pki.Request{Role: pki.RoleNode, Name: "d"}))
+	w.must(pki.Issue(filepath.Join(w.root, "dfs-ca"), w.tls("stray"), pki.Request{Role: pki.RoleNode, Name: "stray"}))
 	key := filepath.Join(w.root, "other-ca", pki.GossipKeyFile)
-	d := w.fabric.StartShell("d", w.here("d", "dfsnode --tls-dir /etc/dfs/tls --join a,b,c"),
-		w.env("DFS_DIR="+filepath.Join(w.root, "d", "data"), "DFS_GOSSIP_KEY="+key)...)
+	d := w.fabric.StartShell("stray", w.here("stray", "dfsnode --tls-dir /etc/dfs/tls --join a,b,c"),
+		w.env("DFS_DIR="+filepath.Join(w.root, "stray", "data"), "DFS_GOSSIP_KEY="+key)...)
 	harness.Eventually(t, 20*time.Second, func() error {
 		for _, n := range tlsNodes {
 			if w.nodes[n].Logged("gossip refused: the other side has another gossip key") {

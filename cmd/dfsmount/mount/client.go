@@ -47,13 +47,14 @@ type Client struct {
 	FS     *vfs.FS
 	Source string // the nodes as the user named them, for the first column of df(1)
 
-	tls       *pki.Credentials                   // nil: plaintext, or the dialer is somebody else's
-	source    atomic.Pointer[func() fs.Activity] // see CountBy
-	dialer    *cluster.Dialer
-	ownDialer bool
-	open      func(fs.NodeInfo) (blob.Store, error)
-	meta      *metarpc.Client
-	set       *replica.Set
+	tls          *pki.Credentials                   // nil: plaintext, or the dialer is somebody else's
+	stopRenewing func() error                       // nil: likewise
+	source       atomic.Pointer[func() fs.Activity] // see CountBy
+	dialer       *cluster.Dialer
+	ownDialer    bool
+	open         func(fs.NodeInfo) (blob.Store, error)
+	meta         *metarpc.Client
+	set          *replica.Set
 }
 
 // Open finds the cluster, within cfg.ConnectTimeout, and opens a session. cfg must be valid.
@@ -68,6 +69,9 @@ func Open(ctx context.Context, cfg Config, deps Deps) (_ *Client, err error) {
 	}
 	c := &Client{Source: hosts, dialer: deps.Dialer, open: deps.OpenStore}
 	if c.dialer == nil {
+		if err := getCertificate(ctx, cfg, addrs, deps.Logger); err != nil {
+			return nil, err
+		}
 		if c.tls, err = cfg.TLS.Open(pki.RoleMount, deps.Logger); err != nil {
 			return nil, err
 		}
@@ -86,6 +90,9 @@ func Open(ctx context.Context, cfg Config, deps Deps) (_ *Client, err error) {
 	c.meta, err = metarpc.NewClient(metarpc.Config{Peers: addrs, Dial: c.dial, OpTimeout: cfg.OpTimeout, Logger: deps.Logger})
 	if err != nil {
 		return nil, err
+	}
+	if c.tls != nil {
+		c.stopRenewing = c.tls.KeepRenewed(cluster.RenewAt(c.dialer, func() []string { return c.nodes(addrs) }))
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
@@ -190,6 +197,9 @@ func (c *Client) Close(ctx context.Context) error {
 	var errs []error
 	if c.FS != nil {
 		errs = append(errs, c.FS.Close(ctx))
+	}
+	if c.stopRenewing != nil {
+		errs = append(errs, c.stopRenewing())
 	}
 	if c.set != nil {
 		errs = append(errs, c.set.Close())

@@ -127,7 +127,15 @@ func (n *Node) announce(ctx context.Context, id string) error {
 	}
 }
 
-func (n *Node) join(ctx context.Context, self fs.NodeInfo, id string) (err error) {
+func (n *Node) join(ctx context.Context, self fs.NodeInfo, id string) error {
+	return n.atLeader(id, joinTimeout, func(c *metarpc.Client) error {
+		_, err := c.Join(ctx, self, id)
+		return err
+	})
+}
+
+// atLeader gives fn a client of cluster id, whose calls take timeout at most.
+func (n *Node) atLeader(id string, timeout time.Duration, fn func(*metarpc.Client) error) (err error) {
 	var peers []string
 	for _, m := range n.ring.Details() {
 		if m.Cluster == id && (m.State == fs.NodeAlive || m.State == fs.NodeSuspect) {
@@ -140,15 +148,14 @@ func (n *Node) join(ctx context.Context, self fs.NodeInfo, id string) (err error
 	client, err := metarpc.NewClient(metarpc.Config{
 		Peers:     peers,
 		Dial:      func(addr string) (grpc.ClientConnInterface, error) { return n.transport.DialGRPC(addr) },
-		OpTimeout: joinTimeout,
+		OpTimeout: timeout,
 		Logger:    n.log,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	_, err = client.Join(ctx, self, id)
-	return err
+	return fn(client)
 }
 
 // watchStrays ends a node that was told to join a cluster other than its own: whoever says so should hear of it, once.

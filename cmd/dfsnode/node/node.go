@@ -87,7 +87,8 @@ func Open(ctx context.Context, cfg Config, deps Deps) (_ *Node, err error) {
 	n.onClose("data directory", n.dir.Close)
 	n.log = deps.Logger
 	for _, step := range []func(context.Context) error{
-		n.openTLS, n.openTransport, n.openHTTP, n.openStore, n.openMeta, n.openRing, n.openBootstrap, n.serve, n.openFiles,
+		n.getCertificate, n.openTLS, n.openTransport, n.openHTTP, n.openStore, n.openMeta, n.openRing, n.openBootstrap, n.serve, n.openFiles,
+		n.keepCertificate,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

@@ -23,7 +23,8 @@ import (
 
 func (n *Node) openTransport(ctx context.Context) (err error) {
 	n.transport, err = cluster.Listen(ctx, cluster.Config{
-		Listen: n.addrs.rpc, Advertise: n.addrs.advertise, Insecure: n.cfg.Insecure, TLS: n.tls, Faults: n.deps.Faults, Log: n.log,
+		Listen: n.addrs.rpc, Advertise: n.addrs.advertise, Insecure: n.cfg.Insecure, TLS: n.tls, Enrol: n.enrol,
+		Faults: n.deps.Faults, Log: n.log,
 	})
 	if err != nil {
 		return err
@@ -114,6 +115,7 @@ func (n *Node) serve(context.Context) error {
 		service.Promise = n.bootstrap.Promise
 	}
 	cluster.RegisterService(n.grpc, service)
+	cluster.RegisterCertificates(n.grpc, n.issuer)
 	grpc_health_v1.RegisterHealthServer(n.grpc, &health{n: n})
 	stopped := make(chan struct{})
 	go func() {

@@ -30,6 +30,7 @@ type Mount struct {
 	OpTimeout      time.Duration
 	Insecure       bool
 	TLS            TLS
+	JoinToken      string // or @FILE
 	Debug          bool
 
 	Log Log
@@ -53,6 +54,7 @@ func (m *Mount) Register(flags *pflag.FlagSet) {
 	flags.DurationVar(&m.OpTimeout, "op-timeout", 30*time.Second, "a system call fails (\"No route to host\") when the cluster does not answer for so long")
 	flags.BoolVar(&m.Insecure, "insecure", false, "allow unencrypted, unauthenticated traffic beyond loopback")
 	m.TLS.register(flags)
+	flags.StringVar(&m.JoinToken, "join-token", "", "token made by \"dfs join-token --role mount\", or @FILE with one: gets a new machine its certificate, into --tls-dir; ignored once that is there")
 	flags.BoolVar(&m.Debug, "debug-fuse", false, "log every FUSE request")
 	m.Log.register(flags)
 }
@@ -70,6 +72,9 @@ func (m *Mount) Validate() error {
 		return fmt.Errorf("%w: --connect-timeout %s: want more than 0s", ErrUsage, m.ConnectTimeout)
 	case m.OpTimeout < time.Second:
 		return fmt.Errorf("%w: --op-timeout %s: want at least 1s", ErrUsage, m.OpTimeout)
+	}
+	if m.JoinToken != "" && (m.TLS.Dir == "" || m.TLS.CA != "" || m.TLS.Cert != "") {
+		return fmt.Errorf("%w: --join-token needs --tls-dir, and nothing else of TLS: the directory to fill", ErrUsage)
 	}
 	if err := m.TLS.validate(m.Insecure); err != nil {
 		return err

@@ -25,6 +25,8 @@ type Node struct {
 	PIDFile   string
 
 	Join            string
+	JoinToken       string // or @FILE
+	Enrol           string
 	BootstrapExpect int
 	Zone            string
 	Voters          int
@@ -57,6 +59,8 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	flags.StringVar(&n.Advertise, "advertise", "", "host under which others reach this node (default: that of --listen)")
 	flags.StringVar(&n.PIDFile, "pid-file", "", "write the process id here, and remove it at exit")
 	flags.StringVar(&n.Join, "join", "", "gossip addresses of nodes to join, comma-separated; default port 7401")
+	flags.StringVar(&n.JoinToken, "join-token", "", "token made by \"dfs join-token\", or @FILE with one: gets a new machine its certificate, into --tls-dir; ignored once that is there")
+	flags.StringVar(&n.Enrol, "enrol", "", "RPC addresses of nodes to show --join-token to, comma-separated; default port 7400 (default: the hosts of --join)")
 	flags.IntVar(&n.BootstrapExpect, "bootstrap-expect", 0, "form a new cluster as soon as this many new nodes see each other (default 1 without --join)")
 	flags.StringVar(&n.Zone, "zone", "", "failure domain, such as a rack: replicas are spread over zones")
 	flags.IntVar(&n.Voters, "voters", 3, "how many nodes vote in Raft: 1, 3 or 5; the others learn")
@@ -91,6 +95,9 @@ func DefaultDir() string {
 
 // Validate checks what can be checked without touching the machine, and fills in the defaults that depend on others.
 func (n *Node) Validate() error {
+	if err := n.validateToken(); err != nil {
+		return err
+	}
 	if n.BootstrapExpect == 0 && n.Join == "" {
 		n.BootstrapExpect = 1
 	}
@@ -124,6 +131,26 @@ func (n *Node) Validate() error {
 		return err
 	}
 	return n.Log.Validate()
+}
+
+// validateToken also finds the directory that the token fills.
+func (n *Node) validateToken() error {
+	switch {
+	case n.JoinToken == "" && n.Enrol == "":
+		return nil
+	case n.JoinToken == "":
+		return fmt.Errorf("%w: --enrol needs --join-token", ErrUsage)
+	case n.Join == "":
+		return fmt.Errorf("%w: --join-token needs the addresses of nodes to join", ErrUsage)
+	case n.BootstrapExpect > 0:
+		return fmt.Errorf("%w: --join-token is for a node that joins, --bootstrap-expect for those that form a cluster", ErrUsage)
+	case n.TLS.CA != "" || n.TLS.Cert != "" || n.TLS.Key != "":
+		return fmt.Errorf("%w: --join-token fills --tls-dir, and excludes --tls-ca, --tls-cert and --tls-key", ErrUsage)
+	}
+	if n.TLS.Dir == "" {
+		n.TLS.Dir = filepath.Join(n.Dir, "tls")
+	}
+	return nil
 }
 
 // validateTLS also finds the gossip key: what goes over TLS otherwise does not go in the clear there.
