@@ -4,7 +4,7 @@ VERSION    ?= $(shell git describe --always --dirty 2>/dev/null || echo devel)
 LDFLAGS    := -s -w -X dfs/cmd/internal/version.version=$(VERSION)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo demo-down test race check format vet staticcheck bench generate
+.PHONY: help build demo demo-down test race fuzz check format vet staticcheck bench generate
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -23,6 +23,14 @@ test: ## all tests
 
 race: ## all tests but those of whole processes, under the race detector
 	go test -race -timeout 20m $$(go list ./... | grep -v -e /test/e2e -e /test/posix)
+
+FUZZTIME ?= 60s
+fuzz: ## every fuzz target for FUZZTIME each; their seeds are part of the tests
+	@grep -rho --include=*_test.go -H 'func Fuzz[A-Za-z_]*' cmd fs cluster blob raftmeta | sed 's/func //' | sort | \
+	while IFS=: read -r file target; do \
+		echo "$$target in $$(dirname $$file)"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
+	done
 
 check: format vet staticcheck test ## what CI runs
 

@@ -3,15 +3,11 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"slices"
 	"strings"
 
-	"golang.org/x/time/rate"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 
 	"dfs/cluster/pki"
 	"dfs/cluster/rpcerr"
@@ -78,61 +74,43 @@ func PeerFrom(ctx context.Context) (pki.Peer, bool) {
 	return pki.Peer{}, false
 }
 
-func callerOf(ctx context.Context) *pki.Peer {
-	if p, ok := peer.FromContext(ctx); ok {
-		if c, ok := p.AuthInfo.(caller); ok {
-			return c.peer
-		}
-	}
-	return nil
-}
-
-// gate checks every call on a gRPC server against the table.
-type gate struct {
-	log   *slog.Logger
-	quota *rate.Limiter // of log lines
-}
+func callerOf(ctx context.Context) *pki.Peer { return callerFrom(ctx).peer }
 
 // check is fs.ErrPermission, as a status, for a call that is not allowed. The answer says nothing else.
-func (g *gate) check(ctx context.Context, method string) error {
-	p := callerOf(ctx)
+func (g *gate) check(from caller, method string) error {
+	p := from.peer
 	if mayCall(p, method) {
 		return nil
 	}
-	if g.quota.Allow() {
-		from, _ := peer.FromContext(ctx) // mayCall has refused, so there is one
-		g.log.Warn("call refused: the certificate's role does not allow it", "method", method, "role", p.Role, "name", p.Name, "peer", from.Addr)
-	}
+	g.intake.complain(from, "call refused: the certificate's role does not allow it", "method", method, "role", p.Role, "name", p.Name)
 	return rpcerr.ToStatus(fmt.Errorf("the node refuses this call to this certificate: %w", fs.ErrPermission))
-}
-
-func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if err := g.check(ctx, info.FullMethod); err != nil {
-		return nil, err
-	}
-	return handler(ctx, req)
-}
-
-func (g *gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if err := g.check(ss.Context(), info.FullMethod); err != nil {
-		return err
-	}
-	return handler(srv, ss)
 }
 
 // accepted tells gRPC who is at the other end of a connection that the mux has accepted; the handshake is done.
 type accepted struct{}
 
 // caller is a connection's credentials.AuthInfo.
-type caller struct{ peer *pki.Peer } // nil: no TLS
+type caller struct {
+	peer    *pki.Peer // nil: no TLS
+	account *account
+	conn    net.Conn // nil: it cannot be cut
+	addr    net.Addr // for the log
+}
+
+// cut closes the connection, with all calls on it.
+func (c caller) cut() {
+	if c.conn != nil {
+		drop(c.conn)
+	}
+}
 
 func (caller) AuthType() string { return "dfs" }
 
 func (accepted) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	if s, ok := conn.(*secured); ok {
-		return conn, caller{&s.peer}, nil
+	if g, ok := conn.(*guest); ok {
+		return conn, caller{peer: g.peer, account: g.account, conn: conn}, nil
 	}
-	return conn, caller{}, nil
+	return conn, caller{account: newAccount("nobody"), conn: conn}, nil
 }
 
 func (accepted) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"dfs/fs"
 )
 
@@ -178,7 +176,7 @@ func startMachine(t *testing.T, id string, expect int, founded *atomic.Int32, go
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(ServerOptions(nil)...)
+	server := NewServer(ServerConfig{})
 	RegisterService(server, ServiceConfig{Node: cfg.Node, Version: "v1", Cluster: ring.Cluster, Promise: boot.Promise})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(tr.GRPCListener()) }()
@@ -237,7 +235,7 @@ func TestBootstrap_OverRealGossipAndRPCFormsOneCluster(t *testing.T) {
 
 func TestSayHello_TellsWhoIsThereAndRefusesAnotherCluster(t *testing.T) {
 	tr := listen(t, Config{})
-	server := grpc.NewServer(ServerOptions(nil)...)
+	server := NewServer(ServerConfig{})
 	RegisterService(server, ServiceConfig{Node: "a", Version: "v7", Cluster: func() string { return "one" }})
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(tr.GRPCListener()) }()

@@ -117,7 +117,7 @@ func TestHTTP_TakesNobodyWhoEnrols(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := ListenHTTP(t.Context(), "127.0.0.1:0", false, c, "--http")
+	ln, err := ListenHTTP(t.Context(), "127.0.0.1:0", false, c, "--http", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

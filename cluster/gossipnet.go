@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -18,7 +19,19 @@ type gossipNet struct {
 	*memberlist.NetTransport
 	exposure exposure
 	ctx      context.Context // ends dials when the ring closes
+
+	log     *log.Logger // memberlist's: within a quota
+	streams chan net.Conn
+	places  chan struct{} // one token a stream
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 }
+
+// Bounds of what another node may send as gossip: memberlist's decoder has none of its own. Packets are of 64 KiB at most.
+const (
+	gossipStreamMax  = 2 << 20 // bytes of a stream: what one node knows of all, at most 1 KiB each
+	gossipStreamsMax = 32      // streams at once; memberlist bounds their time by seconds
+)
 
 var _ memberlist.NodeAwareTransport = (*gossipNet)(nil)
 
@@ -41,10 +54,77 @@ func openGossip(ctx context.Context, bind netip.AddrPort, exp exposure, log *log
 			BindAddrs: []string{bind.Addr().String()}, BindPort: int(bind.Port()), Logger: log,
 		})
 		if err == nil {
-			return &gossipNet{NetTransport: nt, exposure: exp, ctx: ctx}, nil
+			return newGossipNet(ctx, nt, exp, log), nil
 		}
 	}
 	return nil, fmt.Errorf("listen on %s for gossip, choose another address with --gossip: %w: %w", bind, err, fs.ErrInvalid)
+}
+
+func newGossipNet(ctx context.Context, nt *memberlist.NetTransport, exp exposure, log *log.Logger) *gossipNet {
+	life, stop := context.WithCancel(ctx)
+	g := &gossipNet{NetTransport: nt, exposure: exp, ctx: ctx, log: log, stop: stop,
+		streams: make(chan net.Conn), places: make(chan struct{}, gossipStreamsMax)}
+	g.done.Go(func() { g.admit(life) })
+	return g
+}
+
+// StreamCh implements memberlist.Transport.
+func (g *gossipNet) StreamCh() <-chan net.Conn { return g.streams }
+
+// Shutdown implements memberlist.Transport.
+func (g *gossipNet) Shutdown() error {
+	g.stop()
+	defer g.done.Wait()
+	return g.NetTransport.Shutdown()
+}
+
+// admit hands streams on, each with its bound, until ctx ends.
+func (g *gossipNet) admit(ctx context.Context) {
+	for {
+		select {
+		case conn := <-g.NetTransport.StreamCh():
+			g.admitOne(ctx, conn)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (g *gossipNet) admitOne(ctx context.Context, conn net.Conn) {
+	select {
+	case g.places <- struct{}{}:
+	default:
+		g.log.Printf("[WARN] memberlist: stream from %s refused: %d are open", conn.RemoteAddr(), gossipStreamsMax)
+		drop(conn)
+		return
+	}
+	bounded := &gossipStream{Conn: conn, left: gossipStreamMax, leave: sync.OnceFunc(func() { <-g.places })}
+	select {
+	case g.streams <- bounded:
+	case <-ctx.Done():
+		drop(bounded)
+	}
+}
+
+// gossipStream is a stream that ends after so many bytes.
+type gossipStream struct {
+	net.Conn
+	left  int // one goroutine reads
+	leave func()
+}
+
+func (s *gossipStream) Read(p []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, fmt.Errorf("more than %d bytes in one stream of gossip: %w", gossipStreamMax, fs.ErrTooLarge)
+	}
+	n, err := s.Conn.Read(p[:min(len(p), s.left)])
+	s.left -= n
+	return n, err
+}
+
+func (s *gossipStream) Close() error {
+	s.leave()
+	return s.Conn.Close()
 }
 
 // tryGossip opens and closes the sockets that memberlist is about to open, because memberlist's errors cannot be asked

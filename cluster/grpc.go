@@ -3,11 +3,9 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"time"
 
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
@@ -18,14 +16,17 @@ import (
 
 // Settings of every gRPC connection, both sides.
 const (
-	MessageMax   = 8 << 20   // bytes of one message: a blob or a transaction, with room to spare
-	streamWindow = 4 << 20   // a whole blob may be under way without a round trip
-	connWindow   = 8 << 20   // bytes under way in all streams of a connection
-	ioBuffer     = 128 << 10 // bytes read or written at once
+	MessageMax    = 8 << 20   // bytes of one answer: a blob or a listing, with room to spare
+	streamWindow  = 4 << 20   // a whole blob may be under way to a client without a round trip
+	requestWindow = 64 << 10  // bytes of a request that come before its turn
+	connWindow    = 8 << 20   // bytes under way in all streams of a connection
+	ioBuffer      = 128 << 10 // bytes read or written at once
+	headersMax    = 16 << 10  // bytes of a call's headers
 
 	// gRPC's own pings find a process that hangs; it does not allow clients to ping more often than this.
 	pingInterval = 10 * time.Second
 	pingTimeout  = peerTimeout
+	serverPing   = 2 * time.Second
 
 	clientsMax = 4096 // addresses with a cached client
 
@@ -104,26 +105,5 @@ func (d *Dialer) clientOptions(addr string, l *lane) []grpc.DialOption {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithChainUnaryInterceptor(sendRequestID, l.unary),
 		grpc.WithChainStreamInterceptor(l.stream),
-	}
-}
-
-// ServerOptions are for the gRPC server on [Transport.GRPCListener]: they match what clients of a Dialer expect, and refuse
-// what a peer's certificate does not allow, saying so in log. A nil log is none.
-func ServerOptions(log *slog.Logger) []grpc.ServerOption {
-	g := &gate{log: logger(log), quota: rate.NewLimiter(1, 20)}
-	return []grpc.ServerOption{
-		grpc.Creds(accepted{}),
-		grpc.ChainUnaryInterceptor(g.unary, takeRequestID),
-		grpc.ChainStreamInterceptor(g.stream),
-		grpc.MaxConcurrentStreams(streamsMax),
-		grpc.MaxRecvMsgSize(MessageMax),
-		grpc.MaxSendMsgSize(MessageMax),
-		grpc.InitialWindowSize(streamWindow),
-		grpc.InitialConnWindowSize(connWindow),
-		grpc.ReadBufferSize(ioBuffer),
-		grpc.WriteBufferSize(ioBuffer),
-		grpc.ConnectionTimeout(preambleTimeout),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Second, Timeout: pingTimeout}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingInterval / 2, PermitWithoutStream: true}),
 	}
 }

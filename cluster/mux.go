@@ -36,6 +36,7 @@ type mux struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	guests accounts
 
 	mu        sync.Mutex
 	strangers map[net.Conn]struct{} // at most strangersMax
@@ -47,7 +48,7 @@ func newMux(ln net.Listener, addr net.Addr, conf *tls.Config, desk *enrolDesk, l
 	m := &mux{
 		ln: ln, tls: conf, desk: desk, routes: make(map[Protocol]*route), log: log,
 		quota: rate.NewLimiter(1, 20), ctx: ctx, cancel: cancel,
-		strangers: make(map[net.Conn]struct{}),
+		strangers: make(map[net.Conn]struct{}), guests: accounts{open: make(map[string]*account)},
 	}
 	for _, p := range protocols {
 		m.routes[p] = &route{addr: addr, conns: make(chan net.Conn, backlogMax), closed: make(chan struct{})}
@@ -165,7 +166,20 @@ func (m *mux) identify(raw net.Conn, deadline time.Time) (net.Conn, Protocol, er
 	if stranger {
 		judge = m.judgeEnrolling
 	}
-	proto, err := welcome(conn, judge)
+	var g *guest
+	proto, err := welcome(conn, func(p Protocol) (byte, error) {
+		status, err := judge(p)
+		if err != nil || stranger {
+			return status, err
+		}
+		if g, err = m.guests.enter(conn, peer, p); err != nil {
+			return statusBusy, err
+		}
+		return statusOK, nil
+	})
+	if g != nil {
+		conn = g
+	}
 	if errors.Is(err, errSpeaksTLS) {
 		err = answer(raw, statusPlain, err)
 	}

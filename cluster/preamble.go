@@ -53,6 +53,7 @@ const (
 	statusRole     byte = 3 // the dialler's certificate is not for this protocol
 	statusTLS      byte = 4 // the listener speaks TLS only, and the dialler has not
 	statusPlain    byte = 5 // the listener does not speak TLS, and the dialler has
+	statusBusy     byte = 6 // the dialler has too many connections
 )
 
 // The errors of two sides of which one speaks TLS and the other does not.
@@ -110,6 +111,8 @@ func greet(c io.ReadWriter, proto Protocol) error {
 		return errDemandsTLS
 	case p.last == statusPlain:
 		return errOffersPlain
+	case p.last == statusBusy:
+		return fmt.Errorf("the node has too many connections of this machine, or of its certificate: %w", fs.ErrUnavailable)
 	case p.last == statusProtocol:
 		return fmt.Errorf("the node does not serve %s on this port: %w", proto, fs.ErrNotSupported)
 	}

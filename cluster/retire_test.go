@@ -40,7 +40,7 @@ func TestRenewal_NoCallFailsWhenConnectionsAreMadeAnew(t *testing.T) {
 	issuer := func() (*pki.Issuer, error) { return pki.OpenIssuer(ca) }
 	node := shortLived(t, ca, pki.RoleNode, life, func(*pki.Credentials) pki.Sign { return SignBy(issuer, nil) })
 	tr := listen(t, Config{TLS: node})
-	s := grpc.NewServer(ServerOptions(testLog(t))...)
+	s := NewServer(ServerConfig{Log: testLog(t)})
 	RegisterCertificates(s, issuer)
 	slow := &slowHealth{}
 	healthpb.RegisterHealthServer(s, slow)

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"dfs/cluster/clusterpb"
 	"dfs/cluster/pki"
 	"dfs/fs"
@@ -62,7 +60,7 @@ func credentialsFor(t *testing.T, ca string, role pki.Role) *pki.Credentials {
 // serveHello runs the service by which nodes ask who is there.
 func serveHello(t *testing.T, tr *Transport, log *logBuffer) {
 	t.Helper()
-	s := grpc.NewServer(ServerOptions(log.logger())...)
+	s := NewServer(ServerConfig{Log: log.logger()})
 	RegisterService(s, ServiceConfig{Node: "n", Version: "v", Cluster: func() string { return "c" }})
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(tr.GRPCListener()) }()
@@ -346,7 +344,7 @@ func TestHTTP_WantsACertificateAndShowsTheHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ln, err := ListenHTTP(t.Context(), "127.0.0.1:0", false, c, "--http")
+	ln, err := ListenHTTP(t.Context(), "127.0.0.1:0", false, c, "--http", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

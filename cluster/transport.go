@@ -63,7 +63,7 @@ func Listen(ctx context.Context, cfg Config) (*Transport, error) {
 // Addr is the advertised host:port.
 func (t *Transport) Addr() string { return string(t.addr) }
 
-// GRPCListener is for the node's gRPC server; see [ServerOptions].
+// GRPCListener is for the node's gRPC server; see [NewServer].
 func (t *Transport) GRPCListener() net.Listener { return t.mux.routes[ProtocolGRPC] }
 
 // Close closes the port and all dialled connections and waits for the transport's goroutines. Connections that were

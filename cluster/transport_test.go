@@ -44,7 +44,7 @@ func listen(t *testing.T, cfg Config) *Transport {
 // serveHealth runs gRPC's health service, as some service that can be called, until stop.
 func serveHealth(t *testing.T, tr *Transport) (stop func()) {
 	t.Helper()
-	s := grpc.NewServer(ServerOptions(nil)...)
+	s := NewServer(ServerConfig{})
 	healthpb.RegisterHealthServer(s, health.NewServer())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(tr.GRPCListener()) }()

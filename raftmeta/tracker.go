@@ -37,6 +37,7 @@ func (t *tracker) to(id raft.ServerID, at raft.ServerAddress) raft.ServerAddress
 // AppendEntries implements raft.Transport.
 func (t *tracker) AppendEntries(id raft.ServerID, at raft.ServerAddress, req *raft.AppendEntriesRequest,
 	resp *raft.AppendEntriesResponse) error {
+	capEntries(req) // before it may be copied
 	if t.handover.Load() == req.Term {
 		req = handoverMarked(req)
 	}
@@ -50,7 +51,11 @@ func (t *tracker) AppendEntries(id raft.ServerID, at raft.ServerAddress, req *ra
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t *tracker) AppendEntriesPipeline(id raft.ServerID, at raft.ServerAddress) (raft.AppendPipeline, error) {
-	return t.Transport.AppendEntriesPipeline(id, t.to(id, at))
+	p, err := t.Transport.AppendEntriesPipeline(id, t.to(id, at))
+	if err != nil {
+		return nil, err
+	}
+	return cappedPipeline{p}, nil
 }
 
 // RequestVote implements raft.Transport. As long as this node has a promise to keep it asks for no votes.

@@ -6,11 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/time/rate"
 
 	"dfs/fs"
 )
@@ -30,8 +33,10 @@ type Transport struct {
 }
 
 const (
-	transportTimeout = 5 * time.Second // for one message, and for the first bytes of a connection
-	nodeIDMax        = 255             // bytes
+	transportTimeout = 5 * time.Second  // for one message, and for the first bytes of a connection
+	messageTimeout   = 30 * time.Second // for one message that arrives, from its first byte to its last
+	snapshotSilence  = 30 * time.Second // between two bytes of a snapshot that arrives
+	nodeIDMax        = 255              // bytes
 )
 
 // NewTransport returns a Transport over a stream layer, for node id. logger may be nil.
@@ -39,13 +44,15 @@ func NewTransport(layer raft.StreamLayer, id fs.NodeID, logger *slog.Logger) *Tr
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	named := &namedLayer{StreamLayer: layer, self: string(id), conns: map[net.Conn]struct{}{}}
+	limited := func() *slog.Logger { return slog.New(quotaHandler{logger.Handler(), rate.NewLimiter(1, 20)}) }
+	named := &namedLayer{StreamLayer: layer, self: string(id), log: limited(),
+		messageTimeout: messageTimeout, snapshotSilence: snapshotSilence, conns: map[net.Conn]struct{}{}}
 	return &Transport{layer: named, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:          named,
 		MaxPool:         4,
 		MaxRPCsInFlight: 16,
 		Timeout:         transportTimeout,
-		Logger:          newHCLogger(logger, "raft-net"),
+		Logger:          newHCLogger(limited(), "raft-net"),
 	})}
 }
 
@@ -64,6 +71,9 @@ func (t *Transport) to(id raft.ServerID, at raft.ServerAddress) raft.ServerAddre
 type namedLayer struct {
 	raft.StreamLayer
 	self string
+	log  *slog.Logger // within a quota
+
+	messageTimeout, snapshotSilence time.Duration
 
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{} // open ones
@@ -107,8 +117,8 @@ func (l *namedLayer) Accept() (net.Conn, error) {
 }
 
 // keep makes a connection one of the layer's. It returns the connection with an error too.
-func (l *namedLayer) keep(inner net.Conn, checked bool) (*namedConn, error) {
-	conn := &namedConn{Conn: inner, layer: l, checked: checked}
+func (l *namedLayer) keep(inner net.Conn, dialled bool) (*namedConn, error) {
+	conn := &namedConn{Conn: inner, layer: l, dialled: dialled}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -128,22 +138,65 @@ func (l *namedLayer) closeConns() {
 	clear(l.conns)
 }
 
-// namedConn is a connection of a namedLayer. The first Read of one that was accepted takes and checks the name; Read is
-// called by one goroutine.
+// namedConn is a connection of a namedLayer. The first Read of one that was accepted takes and checks the name; the later ones
+// keep what comes within bounds (rpcLimit) and within its time. Read is called by one goroutine.
 type namedConn struct {
 	net.Conn
 	layer   *namedLayer
+	dialled bool
 	checked bool
+	limit   rpcLimit
+	message uint64    // the number of the one that until is about
+	until   time.Time // when it must be complete; zero between messages
 }
 
 func (c *namedConn) Read(p []byte) (int, error) {
+	if c.dialled {
+		return c.Conn.Read(p)
+	}
+	n, err := c.read(p)
+	if err != nil && !isEnd(err) {
+		c.layer.log.Warn("Raft connection closed", "peer", c.RemoteAddr(), "err", err)
+	}
+	return n, err
+}
+
+func (c *namedConn) read(p []byte) (int, error) {
 	if !c.checked {
 		if err := c.check(); err != nil {
 			return 0, err
 		}
 		c.checked = true
 	}
-	return c.Conn.Read(p)
+	if err := c.SetReadDeadline(c.deadline()); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, fmt.Errorf("a message was begun and not completed: %w: %w", err, fs.ErrTimeout)
+	}
+	if bad := c.limit.feed(p[:n]); bad != nil {
+		return 0, bad
+	}
+	return n, err
+}
+
+// deadline is when the next byte must have come.
+func (c *namedConn) deadline() time.Time {
+	switch {
+	case c.limit.idle():
+		c.until = time.Time{}
+	case c.limit.state == rpcData: // as long as its disk takes for it: only silence is too long
+		c.until = time.Now().Add(c.layer.snapshotSilence)
+	case c.until.IsZero() || c.message != c.limit.begun:
+		c.message, c.until = c.limit.begun, time.Now().Add(c.layer.messageTimeout)
+	}
+	return c.until
+}
+
+// isEnd reports whether an error is nothing but the end of a connection.
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // Close implements net.Conn.

@@ -11,13 +11,13 @@ import "dfs/fs"
 
 // Bounds of the protocol. Both ends hold them.
 const (
-	// MessageBytesMax is the largest message in either direction; a grpc.Server must be told of it.
+	// MessageBytesMax is the largest answer. Requests are bounded by the server, see package cluster.
 	MessageBytesMax = 8 << 20
 
 	requestsMax     = 1024    // requests being served at once, per node
 	waitingMax      = 8192    // requests waiting for a place
 	streamsMax      = 4096    // attached sessions per node
-	pinsMax         = 1 << 20 // inodes in one Hello or Beat
+	pinsMax         = 1 << 19 // inodes in one Hello or Beat: with numbers below 2⁵⁶ they fit into a request
 	layoutDataMax   = 4 << 20 // bytes of inline data in one Layout answer
 	transactionsMax = 4096    // lines of one Transactions answer
 	idMax           = 128     // bytes of a node's, cluster's or zone's name

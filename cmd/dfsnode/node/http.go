@@ -35,16 +35,14 @@ func (n *Node) serveHTTP(ctx context.Context, name, addr, flag string, admit fun
 	if addr == "" {
 		return nil
 	}
-	ln, err := cluster.ListenHTTP(ctx, addr, n.cfg.Insecure, n.tls, flag)
+	ln, err := cluster.ListenHTTP(ctx, addr, n.cfg.Insecure, n.tls, flag, n.log)
 	if err != nil {
 		return err
 	}
 	if err := admit(ln.Addr().String()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: cluster.HTTPLog(n.log),
-	}
+	srv := cluster.HTTPServer(handler, n.log)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"dfs/blob/badgerstore"
 	"dfs/blob/blobrpc"
 	"dfs/blob/replica"
@@ -52,7 +50,7 @@ type Node struct {
 	ring      *cluster.Ring
 	ringNow   atomic.Pointer[cluster.Ring] // ring, for what is asked before it is there
 	bootstrap *cluster.Bootstrap           // nil: joins only
-	grpc      *grpc.Server
+	grpc      *cluster.Server
 	rpc       *metarpc.Server
 	blobsNow  atomic.Pointer[blobrpc.Server] // likewise
 	keeperNow atomic.Pointer[replica.Keeper] // likewise

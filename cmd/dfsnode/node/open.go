@@ -103,9 +103,8 @@ func (n *Node) openBootstrap(context.Context) error {
 
 // serve starts the gRPC services: from here on others are answered.
 func (n *Node) serve(context.Context) error {
-	options := append(cluster.ServerOptions(n.log), grpc.ForceServerCodecV2(blobrpc.Codec()))
-	options = append(options, n.measures.rpc.options()...)
-	n.grpc = grpc.NewServer(options...)
+	n.grpc = cluster.NewServer(cluster.ServerConfig{Log: n.log, Codec: blobrpc.Codec(),
+		Interceptors: []grpc.UnaryServerInterceptor{n.measures.rpc.unary}})
 	n.rpc = metarpc.Register(n.grpc, metarpc.Services{Meta: n.meta, Admin: n.Admin(), Membership: n.meta, Tokens: n.meta, Logger: n.log})
 	blobs := blobrpc.NewServer(n.store, blobrpc.ServerConfig{Node: n.dir.id, MayStage: mayStage})
 	blobs.Register(n.grpc)

@@ -43,14 +43,10 @@ func newRPCMeasures(log *slog.Logger) *rpcMeasures {
 
 func (m *rpcMeasures) register(r prometheus.Registerer) { r.MustRegister(m.seconds, m.errors, m.bytes) }
 
-// options have a gRPC server count.
-func (m *rpcMeasures) options() []grpc.ServerOption {
-	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(m.unary)}
-}
-
 // withData is a request or an answer that carries file data.
 type withData interface{ GetData() []byte }
 
+// unary counts a call.
 func (m *rpcMeasures) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	service, operation := split(info.FullMethod)
 	began := time.Now()

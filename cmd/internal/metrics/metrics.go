@@ -63,12 +63,12 @@ type Server struct {
 // Serve opens addr (host:port) for plaintext, under the rule of such ports: beyond loopback only if insecure allows it. flag is
 // what an error tells the operator to change. failed is called, once, if serving ends by itself.
 func Serve(ctx context.Context, addr string, insecure bool, flag string, h http.Handler, failed func(error)) (*Server, error) {
-	ln, err := cluster.ListenHTTP(ctx, addr, insecure, nil, flag)
+	ln, err := cluster.ListenHTTP(ctx, addr, insecure, nil, flag, nil)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{addr: ln.Addr().String(), stopped: make(chan struct{}),
-		http: &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, WriteTimeout: time.Minute}}
+	s := &Server{addr: ln.Addr().String(), stopped: make(chan struct{}), http: cluster.HTTPServer(h, nil)}
+	s.http.WriteTimeout = time.Minute
 	go func() {
 		defer close(s.stopped)
 		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
