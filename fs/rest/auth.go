@@ -5,15 +5,34 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"dfs/fs"
 )
 
-// Tokens are the bearer tokens that open the front.
-type Tokens struct{ sums [][sha256.Size]byte }
+// Tokens are the bearer tokens that open the front, as a file has them: when it changes, it is read again.
+type Tokens struct {
+	name string
+
+	mu     sync.Mutex
+	looked time.Time // at the file
+	stamp  stamp     // of what was read, or could not be
+	sums   [][sha256.Size]byte
+}
+
+// stamp tells one version of a file from another.
+type stamp struct {
+	mtime time.Time
+	size  int64
+}
+
+// lookEvery is how often the file is looked at, while requests come.
+const lookEvery = time.Second
 
 // Bounds of a token file.
 const (
@@ -24,12 +43,12 @@ const (
 
 // ReadTokens reads a file of tokens, one a line; empty lines and those that start with # are skipped.
 func ReadTokens(name string) (*Tokens, error) {
+	t := &Tokens{name: name, looked: time.Now(), stamp: stampOf(name)} // before it is read: what changes meanwhile is read again
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
 	}
 	defer f.Close() // nothing is written to it
-	t := &Tokens{}
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		token := strings.TrimSpace(lines.Text())
@@ -50,8 +69,42 @@ func ReadTokens(name string) (*Tokens, error) {
 	return t, nil
 }
 
+func stampOf(name string) stamp {
+	info, err := os.Stat(name)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.ModTime(), info.Size()}
+}
+
+// current is what the file has now or, if that cannot be used, what it had before: it may be half written.
+func (t *Tokens) current(log *slog.Logger) [][sha256.Size]byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if now.Sub(t.looked) < lookEvery {
+		return t.sums
+	}
+	before := t.looked
+	t.looked = now
+	// A file that had just been changed when it was read may have been changed again within its clock's step.
+	if s := stampOf(t.name); s == t.stamp && before.Sub(s.mtime).Abs() > lookEvery {
+		return t.sums
+	}
+	fresh, err := ReadTokens(t.name)
+	if err != nil {
+		if s := stampOf(t.name); s != t.stamp {
+			log.Warn("the token file has changed and cannot be used; going on with what it held before", "err", err)
+			t.stamp = s
+		}
+		return t.sums
+	}
+	t.stamp, t.sums = fresh.stamp, fresh.sums
+	return t.sums
+}
+
 // check asks for one of the tokens; no Tokens ask for none.
-func (t *Tokens) check(r *http.Request) error {
+func (t *Tokens) check(r *http.Request, log *slog.Logger) error {
 	if t == nil {
 		return nil
 	}
@@ -59,17 +112,17 @@ func (t *Tokens) check(r *http.Request) error {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return unauthorized(`Bearer realm="dfs"`, "a bearer token is wanted")
 	}
-	if !t.has(strings.TrimSpace(token)) {
+	if !has(t.current(log), strings.TrimSpace(token)) {
 		return unauthorized(`Bearer realm="dfs", error="invalid_token"`, "the bearer token is not known here")
 	}
 	return nil
 }
 
 // has compares hashes with all of them, in a time that tells nothing of how much of a token was right.
-func (t *Tokens) has(token string) bool {
+func has(sums [][sha256.Size]byte, token string) bool {
 	sum, found := sha256.Sum256([]byte(token)), 0
-	for i := range t.sums {
-		found |= subtle.ConstantTimeCompare(sum[:], t.sums[i][:])
+	for i := range sums {
+		found |= subtle.ConstantTimeCompare(sum[:], sums[i][:])
 	}
 	return found == 1
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"dfs/fs"
 	"dfs/fs/vfs"
@@ -12,13 +13,22 @@ import (
 // etag is strong: the same inode at the same Version has the same bytes, attributes and names.
 func etag(a *fs.Attr) string { return fmt.Sprintf(`"%x-%x"`, uint64(a.Ino), a.Version) }
 
+// cacheControl has caches ask each time, with the ETag.
+const cacheControl = "no-cache"
+
 // guard has the change that it goes with refused unless the inode is still as a says.
 func guard(a *fs.Attr) vfs.Guard { return vfs.Guard{Ino: a.Ino, Version: a.Version} }
 
-// preconditions are If-Match and If-None-Match, RFC 9110, section 13.
-type preconditions struct{ match, noneMatch *tagList }
+// preconditions are If-Match, If-None-Match and If-Unmodified-Since, RFC 9110, section 13. If-Modified-Since is ignored, as is
+// allowed: of two changes within one second it would hide the later one.
+type preconditions struct {
+	match, noneMatch *tagList
+	unmodified       time.Time // zero: not asked
+}
 
-func (p *preconditions) any() bool { return p.match != nil || p.noneMatch != nil }
+func (p *preconditions) any() bool {
+	return p.match != nil || p.noneMatch != nil || !p.unmodified.IsZero()
+}
 
 // tagList is the value of such a header.
 type tagList struct {
@@ -33,6 +43,9 @@ const tagsMax = 64
 func parsePreconditions(h http.Header) (p preconditions, err error) {
 	if p.match, err = parseTags(h, "If-Match"); err == nil {
 		p.noneMatch, err = parseTags(h, "If-None-Match")
+	}
+	if since, bad := http.ParseTime(h.Get("If-Unmodified-Since")); bad == nil && p.match == nil {
+		p.unmodified = since // else it is ignored, as section 13.1.4 asks
 	}
 	return p, err
 }
@@ -94,7 +107,15 @@ func contains(list []string, tag string) bool {
 // check evaluates the preconditions for what is there now; an inode number of 0 is nothing. reading tells GET and HEAD,
 // which a match of If-None-Match makes "not modified".
 func (p *preconditions) check(a *fs.Attr, reading bool) error {
-	exists, tag := a.Ino != 0, etag(a)
+	exists := a.Ino != 0
+	if exists && !p.unmodified.IsZero() && a.Mtime.Std().Truncate(time.Second).After(p.unmodified) {
+		return preconditionFailed("If-Unmodified-Since")
+	}
+	return p.checkTag(exists, etag(a), reading)
+}
+
+// checkTag is check for what has an ETag of its own, and no time.
+func (p *preconditions) checkTag(exists bool, tag string, reading bool) error {
 	if m := p.match; m != nil && (!exists || !m.star && !contains(m.tags, tag)) {
 		return preconditionFailed("If-Match")
 	}
@@ -104,7 +125,7 @@ func (p *preconditions) check(a *fs.Attr, reading bool) error {
 	}
 	if reading {
 		e := newError(http.StatusNotModified, "not_modified", "not modified")
-		e.header = http.Header{"Etag": {tag}}
+		e.header = http.Header{"Etag": {tag}, "Cache-Control": {cacheControl}} // section 15.4.5: as with 200
 		return e
 	}
 	return preconditionFailed("If-None-Match")

@@ -67,15 +67,18 @@ func (c *call) head(a *fs.Attr) (span, error) {
 	if err := c.pre.check(a, true); err != nil {
 		return span{}, err
 	}
-	part, err := rangeOf(c.r.Header, a)
-	if err != nil {
-		return span{}, err
+	var part *span
+	if c.r.Method == http.MethodGet { // section 14.2: of other methods Range is ignored
+		var err error
+		if part, err = rangeOf(c.r.Header, a); err != nil {
+			return span{}, err
+		}
 	}
 	h := c.w.Header()
 	h.Set("Etag", etag(a))
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Cache-Control", "no-cache") // ask, with the ETag
+	h.Set("Cache-Control", cacheControl)
 	h.Set("Last-Modified", a.Mtime.Std().UTC().Format(http.TimeFormat))
 	status, whole := http.StatusOK, span{0, a.Size}
 	if part != nil {
@@ -130,14 +133,30 @@ func (c *call) stream(s *vfs.Snapshot, part span) error {
 		if !c.w.begun {
 			c.w.WriteHeader(status)
 		}
-		_ = deadlines.SetWriteDeadline(time.Now().Add(c.s.cfg.Idle)) // where there are none, a dead client costs its turn
-		if _, err := c.w.Write(buf[:n]); err != nil {
+		if err := c.give(deadlines, buf[:n]); err != nil {
 			return fmt.Errorf("%w: the client is gone: %w", fs.ErrUnavailable, err)
 		}
 		off += uint64(n)
 	}
 	if !c.w.begun {
 		c.w.WriteHeader(status)
+	}
+	return nil
+}
+
+// writeStep is how much a client must take within Config.Idle.
+const writeStep = 64 << 10 // bytes
+
+// give sends p to a client that may be slow, but takes something.
+func (c *call) give(deadlines *http.ResponseController, p []byte) error {
+	for len(p) > 0 {
+		_ = deadlines.SetWriteDeadline(time.Now().Add(c.s.cfg.Idle)) // where there are none, a dead client costs its turn
+		n, err := c.w.Write(p[:min(writeStep, len(p))])
+		c.done.Read += uint64(n)
+		if err != nil {
+			return err
+		}
+		p = p[n:]
 	}
 	return nil
 }

@@ -48,9 +48,11 @@ func TestRange_IsOneRunOfBytes(t *testing.T) {
 			t.Errorf("%s: Content-Range %q", beyond, got)
 		}
 	}
-	a := w.ask("HEAD", Prefix+"/f", nil, "Range: bytes=2-4").is(t, 206, "")
-	if a.ContentLength != 3 || len(a.body) != 0 {
-		t.Errorf("HEAD: length %d, body %q", a.ContentLength, a.body)
+	for _, ignored := range []string{"bytes=2-4", "bytes=10-"} { // Range is defined for GET only
+		a := w.ask("HEAD", Prefix+"/f", nil, "Range: "+ignored).is(t, 200, "")
+		if a.ContentLength != 10 || len(a.body) != 0 || a.Header.Get("Content-Range") != "" {
+			t.Errorf("HEAD: length %d, body %q, %q", a.ContentLength, a.body, a.Header.Get("Content-Range"))
+		}
 	}
 }
 
@@ -58,6 +60,8 @@ func TestPreconditions_AreThoseOfRFC9110(t *testing.T) {
 	w := newWorld(t, Config{})
 	tag := w.put("/f", "x").is(t, 201, "").Header.Get("Etag")
 	other := `"1-1"`
+	modified := w.get("/f").Header.Get("Last-Modified")
+	const long = "Mon, 02 Jan 2006 15:04:05 GMT"
 	for _, c := range []struct {
 		method, path, header string
 		status               int
@@ -82,14 +86,21 @@ func TestPreconditions_AreThoseOfRFC9110(t *testing.T) {
 		{"POST", "/f?rename=g", "If-Match: " + other, 412},
 		{"POST", "/f?mkdir", "If-None-Match: *", 412},
 		{"GET", "/?list", "If-Match: " + other, 412},
+		{"GET", "/f", "If-Unmodified-Since: " + modified, 200},
+		{"GET", "/f", "If-Unmodified-Since: " + long, 412},
+		{"PUT", "/f", "If-Unmodified-Since: " + long, 412},
+		{"DELETE", "/f", "If-Unmodified-Since: " + long, 412},
+		{"POST", "/f?rename=g", "If-Unmodified-Since: " + long, 412},
+		{"GET", "/f", "If-Unmodified-Since: no date", 200},
+		{"GET", "/f", "If-Modified-Since: " + modified, 200}, // what has changed within the second would be hidden
 		{"DELETE", "/f", "If-Match: " + tag, 204},
 	} {
 		a := w.ask(c.method, Prefix+c.path, nil, c.header)
 		if a.StatusCode != c.status {
 			t.Errorf("%s %s, %s: %d %s", c.method, c.path, c.header, a.StatusCode, a.body)
 		}
-		if c.status == 304 && a.Header.Get("Etag") != tag {
-			t.Errorf("304 with ETag %q", a.Header.Get("Etag"))
+		if c.status == 304 && (a.Header.Get("Etag") != tag || a.Header.Get("Cache-Control") != "no-cache") {
+			t.Errorf("304 with %v", a.Header)
 		}
 	}
 }
@@ -111,6 +122,7 @@ func TestPath_IsCleanedOnceOrRefused(t *testing.T) {
 		"/d/../x": "invalid_path", "/d/%2e%2e/x": "invalid_path", "/./x": "invalid_path", "/d//x": "invalid_path", "//x": "invalid_path",
 		"//": "invalid_path", "/d/a%00b": "invalid_path", "/d/a%2Fb": "invalid_path", "/d/" + long + "n": "name_too_long",
 		"/" + strings.Repeat("nn/", 2000) + "n": "name_too_long", "/f?mkdri": "invalid", "/f?list&mkdir": "invalid", "/f?limit=1": "invalid",
+		"/d?list;limit=1": "invalid", "/d?li%zzst": "invalid", "/d?list&limit=1&limit=2": "invalid",
 	} {
 		w.get(path).is(t, 400, code)
 	}
@@ -119,6 +131,16 @@ func TestPath_IsCleanedOnceOrRefused(t *testing.T) {
 	w.put("/.dfs/x", "x").is(t, 403, "reserved")
 	w.ask("POST", Prefix+"/d?rename=.dfs", nil).is(t, 403, "reserved")
 	w.put("/d/.dfs", "x").is(t, 201, "")
+	for name, to := range map[string]string{"root": "/", "status": "/.dfs"} {
+		if _, err := w.mount.Symlink(t.Context(), vfs.Caller{}, fs.RootIno, name, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"/root/.dfs", "/status", "/root/root/.dfs"} {
+		w.put(path, "x").is(t, 403, "reserved")
+	}
+	w.ask("PUT", Prefix+"/root/.dfs?mkdir", nil).is(t, 403, "reserved")
+	w.ask("POST", Prefix+"/d?rename=root/.dfs", nil).is(t, 403, "reserved")
 	w.get("/d/").is(t, 409, "is_a_directory")
 	w.get("/d/.../").is(t, 409, "not_a_directory")
 	if a := w.ask("GET", "/other/../v1/fs/d", nil); a.StatusCode != http.StatusTeapot {
@@ -227,6 +249,31 @@ func TestChanges_AnswerWhatStandsInTheWay(t *testing.T) {
 	}
 	w.put("/f", "x", "Content-Range: bytes 0-0/1").is(t, 400, "invalid")
 	w.put("/f", "x", "Sec-Fetch-Site: cross-site").is(t, 403, "cross_origin")
+	w.put("/d?mkdir", "x").is(t, 400, "invalid")
+}
+
+// What is left of a query that cannot be taken apart is none: a rename must not become a PUT of nothing.
+func TestQueryThatIsNone_ChangesNothing(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.put("/f", "precious").is(t, 201, "")
+	for _, query := range []string{"rename=/x;y", "rename=/x%zz", "rename=/x&rename=/y"} {
+		w.ask("PUT", Prefix+"/f?"+query, nil).is(t, 400, "invalid")
+	}
+	if got := w.content("f"); got != "precious" {
+		t.Errorf("the file has become %q", got)
+	}
+}
+
+func TestListsETag_IsOfTheListing(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.ask("PUT", Prefix+"/d?mkdir", nil).is(t, 201, "")
+	w.put("/d/f", "x").is(t, 201, "")
+	tag := w.get("/d?list").is(t, 200, "").Header.Get("Etag")
+	w.get("/d?list", "If-None-Match: "+tag).is(t, 304, "")
+	w.get("/d?list", "If-Match: "+tag).is(t, 200, "")
+	w.put("/d/f", "longer").is(t, 204, "") // which changes nothing of the directory itself
+	w.get("/d?list", "If-None-Match: "+tag).is(t, 200, "")
+	w.get("/d?list", "If-Match: "+tag).is(t, 412, "precondition_failed")
 }
 
 func TestList_ComesInPagesThatEnd(t *testing.T) {

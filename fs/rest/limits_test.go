@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,57 +14,9 @@ import (
 	"time"
 
 	"dfs/blob/memstore"
+	"dfs/fs"
+	"dfs/fs/vfs"
 )
-
-func TestToken_OpensTheFront(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "tokens")
-	if err := os.WriteFile(file, []byte("# ours\n\n0123456789abcdef\nfedcba9876543210\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	tokens, err := ReadTokens(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(t, Config{Tokens: tokens})
-	if a := w.get("/?list").is(t, 401, "unauthorized"); !strings.HasPrefix(a.Header.Get("Www-Authenticate"), "Bearer ") {
-		t.Errorf("challenge %q", a.Header.Get("Www-Authenticate"))
-	}
-	for _, wrong := range []string{"0123456789abcdeg", "# ours", "", "0123456789abcdef0"} {
-		w.get("/?list", "Authorization: Bearer "+wrong).is(t, 401, "unauthorized")
-	}
-	w.get("/?list", "Authorization: Basic 0123456789abcdef").is(t, 401, "unauthorized")
-	for _, right := range []string{"0123456789abcdef", "fedcba9876543210"} {
-		w.get("/?list", "Authorization: bearer "+right).is(t, 200, "")
-	}
-	for _, bad := range []string{"", "short\n", "a token with blanks in it\n"} {
-		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ReadTokens(file); err == nil {
-			t.Errorf("a file of %q was taken", bad)
-		}
-	}
-}
-
-func TestHostNameOnLoopback_WantsAToken(t *testing.T) {
-	w := newWorld(t, Config{})
-	w.put("/f", "x").is(t, 201, "")
-	for host, status := range map[string]int{"127.0.0.1": 200, "localhost:1": 200, "[::1]:7480": 200, "evil.example": 403, "evil.example:7480": 403} {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", w.url+Prefix+"/f", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Host = host
-		resp, err := http.DefaultTransport.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != status {
-			t.Errorf("%s: %d", host, resp.StatusCode)
-		}
-	}
-}
 
 func TestClientThatStopsSending_IsCutOff(t *testing.T) {
 	w := newWorld(t, Config{Idle: 50 * time.Millisecond})
@@ -79,6 +33,101 @@ func TestClientThatStopsSending_IsCutOff(t *testing.T) {
 		t.Errorf("%v, %s", err, got)
 	}
 	w.settled(1)
+}
+
+func TestBodyThatIsAnnouncedAndNotSent_DoesNotKeepARefusal(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(file, []byte("0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := ReadTokens(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, Config{Idle: 50 * time.Millisecond, Tokens: tokens})
+	for _, path := range []string{"/v1/fs/f", "/v1/status", openAPIPath} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "PUT "+path+" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 4") {
+			t.Errorf("%s: %v, %s", path, err, got)
+		}
+	}
+}
+
+func TestRequests_AreObserved(t *testing.T) {
+	seen := make(chan Done, 10)
+	w := newWorld(t, Config{Observe: func(d Done) { seen <- d }})
+	w.put("/f", "12345").is(t, 201, "")
+	w.get("/f", "Range: bytes=1-2").is(t, 206, "")
+	w.get("/none").is(t, 404, "not_found")
+	w.get("/?list").is(t, 200, "")
+	w.get("/f?x").is(t, 400, "invalid")
+	w.get("/f", "If-None-Match: *").is(t, 304, "")
+	for i, want := range []Done{{Operation: "put", Written: 5}, {Operation: "get", Read: 2}, {Operation: "get", Code: "not_found"},
+		{Operation: "list"}, {Operation: "none", Code: "invalid"}, {Operation: "get"}} {
+		got := <-seen
+		if got.Took <= 0 {
+			t.Errorf("%d took %v", i, got.Took)
+		}
+		if got.Took = 0; got != want {
+			t.Errorf("%d: %+v, want %+v", i, got, want)
+		}
+	}
+}
+
+func TestRequestID_GoesToTheCluster(t *testing.T) {
+	w := newWorld(t, Config{})
+	cfg := Config{FS: func(ctx context.Context) (*vfs.FS, error) {
+		if id := fs.RequestID(ctx); id != "mine" {
+			t.Errorf("request id %q", id)
+		}
+		return w.front, nil
+	}}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, Prefix+"/?list", nil)
+	r.Header.Set("X-Request-Id", "mine")
+	New(cfg).Before(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+}
+
+func TestUploadsThatWait_HoldNothingInTheCluster(t *testing.T) {
+	w := newWorld(t, Config{})
+	s := New(Config{FS: func(context.Context) (*vfs.FS, error) { return w.front, nil }})
+	for range transfersMax {
+		s.transfers <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	r, answer := httptest.NewRequestWithContext(ctx, http.MethodPut, Prefix+"/f", strings.NewReader("x")), httptest.NewRecorder()
+	s.Before(http.NotFoundHandler()).ServeHTTP(answer, r)
+	if answer.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d", answer.Code)
+	}
+	if st, err := w.mount.Statfs(t.Context()); err != nil || st.Inodes != 1 {
+		t.Errorf("%d inodes, %v", st.Inodes, err)
+	}
+}
+
+func TestLostBlob_IsNoConflict(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.put("/f", noise(1<<20)).is(t, 201, "")
+	list, err := w.store.List(t.Context(), fs.BlobID{}, 10)
+	if err != nil || len(list) == 0 {
+		t.Fatalf("%d blobs, %v", len(list), err)
+	}
+	for _, e := range list {
+		if err := w.store.Delete(t.Context(), []fs.BlobID{e.ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.get("/f").is(t, 500, "corrupt")
 }
 
 func TestTooLargeABody_IsRefusedAndLeavesNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -44,8 +45,8 @@ func (c *call) list() error {
 	case !t.exists() && c.pre.match == nil:
 		return fs.ErrNotExist
 	}
-	if err := c.pre.check(&t.attr, true); err != nil {
-		return err
+	if !t.exists() {
+		return preconditionFailed("If-Match")
 	}
 	if !t.attr.IsDir() {
 		return fs.ErrNotDir
@@ -65,10 +66,15 @@ func (c *call) list() error {
 	if err != nil {
 		return fmt.Errorf("encode a listing: %w", err)
 	}
+	sum := sha256.Sum256(body)
+	tag := fmt.Sprintf(`"list-%x"`, sum[:16]) // not the directory's: its Version stays when a file in it changes
+	if err := c.pre.checkTag(true, tag, true); err != nil {
+		return err
+	}
 	h := c.w.Header()
-	h.Set("Etag", etag(&t.attr))
+	h.Set("Etag", tag)
 	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Cache-Control", cacheControl)
 	h.Set("Content-Length", strconv.Itoa(len(body)+1))
 	c.w.WriteHeader(http.StatusOK)
 	if c.r.Method != http.MethodHead {

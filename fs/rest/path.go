@@ -50,9 +50,6 @@ func clean(raw string, decode func(string) (string, error)) (path, error) {
 		}
 		p.names = append(p.names, name)
 	}
-	if p.names[0] == fs.StatusDir {
-		return path{}, newError(http.StatusForbidden, "reserved", fmt.Sprintf("%q in the root is where mounts show their status", fs.StatusDir))
-	}
 	return p, nil
 }
 

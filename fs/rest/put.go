@@ -30,15 +30,11 @@ func (c *call) put() error {
 	if err != nil {
 		return err
 	}
-	parent := t.parent
-	_, h, err := c.fs.Tmpfile(c.ctx, c.s.cfg.Owner, parent, fileMode, syscall.O_WRONLY)
+	h, err := c.receive(t.parent)
 	if err != nil {
 		return err
 	}
 	defer h.Release()
-	if err := c.receive(h); err != nil {
-		return err
-	}
 	for range changeTries {
 		a, made, err := c.publish(h)
 		if errors.Is(err, fs.ErrConflict) || errors.Is(err, fs.ErrExist) {
@@ -101,23 +97,38 @@ func (c *call) publish(h *vfs.Handle) (a fs.Attr, made bool, err error) {
 	return a, false, err
 }
 
-// receive writes the body to h, through one buffer.
-func (c *call) receive(h *vfs.Handle) error {
+// receive makes a file without a name, whose group is as in parent, of the body. It is made when the body's turn has come:
+// those that wait hold nothing in the cluster.
+func (c *call) receive(parent fs.Ino) (*vfs.Handle, error) {
+	buf, done, err := c.transfer(c.r.ContentLength)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	_, h, err := c.fs.Tmpfile(c.ctx, c.s.cfg.Owner, parent, fileMode, syscall.O_WRONLY)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.fill(h, buf); err != nil {
+		h.Release()
+		return nil, err
+	}
+	return h, nil
+}
+
+// fill writes the body to h, through one buffer.
+func (c *call) fill(h *vfs.Handle, buf []byte) error {
 	body := io.Reader(c.r.Body)
 	if limit := c.s.cfg.MaxBytes; limit > 0 {
 		body = http.MaxBytesReader(c.w, c.r.Body, limit)
 	}
-	buf, done, err := c.transfer(c.r.ContentLength)
-	if err != nil {
-		return err
-	}
-	defer done()
 	in := &patientReader{r: body, idle: c.s.cfg.Idle, deadlines: http.NewResponseController(c.w)}
 	for off := uint64(0); ; {
 		n, end, err := in.fill(buf)
 		if err != nil {
 			return c.bodyError(err)
 		}
+		c.done.Written += uint64(n)
 		if err := c.write(h, buf[:n], off); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -61,6 +62,9 @@ func (w *walk) run(ctx context.Context) (target, error) {
 		if w.lookups++; w.lookups > lookupsMax {
 			return target{}, errSymlinks
 		}
+		if name == fs.StatusDir && w.here() == fs.RootIno { // here, and not by the path alone: symlinks lead to the root, too
+			return target{}, errReserved
+		}
 		t, done, err := w.step(ctx, name)
 		if done || err != nil {
 			return t, err
@@ -109,5 +113,7 @@ func (w *walk) follow(ctx context.Context, ino fs.Ino) error {
 	w.pending = append(parts, w.pending...)
 	return nil
 }
+
+var errReserved = newError(http.StatusForbidden, "reserved", fmt.Sprintf("%q in the root is where mounts show their status", fs.StatusDir))
 
 var errSymlinks = newError(http.StatusConflict, "symlink_loop", "too many symlinks on the way")

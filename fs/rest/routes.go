@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -23,7 +24,7 @@ var commonStatuses = []int{400, 401, 403, 404, 500, 503}
 // routes is all that is served under Prefix. openapi.yaml says the same, in the words of clients.
 var routes = []route{
 	{"GET", "", nil, []int{200, 206, 304, 409, 412, 416}, (*call).get},
-	{"HEAD", "", nil, []int{200, 206, 304, 409, 412, 416}, (*call).get},
+	{"HEAD", "", nil, []int{200, 304, 409, 412}, (*call).get},
 	{"PUT", "", nil, []int{201, 204, 408, 409, 412, 413, 507}, (*call).put},
 	{"DELETE", "", nil, []int{204, 409, 412}, (*call).remove},
 	{"GET", "list", []string{"limit", "cursor"}, []int{200, 304, 409, 412}, (*call).list},
@@ -34,9 +35,24 @@ var routes = []route{
 	{"POST", "rename", nil, []int{204, 409, 412, 507}, (*call).rename},
 }
 
-// find chooses the route. What is not known is refused: a mistyped selector must not become a read or write of the file.
+// takesBody tells the one route that has a use for a request's body.
+func (rt *route) takesBody() bool { return rt.method == http.MethodPut && rt.selector == "" }
+
+// operation is the route's word in metrics.
+func (rt *route) operation() string {
+	if rt.selector != "" {
+		return rt.selector
+	}
+	return strings.ToLower(rt.method)
+}
+
+// find chooses the route. What is not known is refused: a mistyped selector must not become a read or write of the file. So
+// is a query that cannot be taken apart, of which URL.Query would give what is left.
 func find(r *http.Request) (*route, error) {
-	query := r.URL.Query()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, newError(http.StatusBadRequest, "invalid", "bad query: "+err.Error())
+	}
 	var methods []string
 	selector := selectorOf(query)
 	for i := range routes {
@@ -51,6 +67,9 @@ func find(r *http.Request) (*route, error) {
 		for _, key := range slices.Sorted(maps.Keys(query)) {
 			if key != rt.selector && !slices.Contains(rt.params, key) {
 				return nil, newError(http.StatusBadRequest, "invalid", fmt.Sprintf("unknown query parameter %q", key))
+			}
+			if len(query[key]) > 1 {
+				return nil, newError(http.StatusBadRequest, "invalid", fmt.Sprintf("query parameter %q is given twice", key))
 			}
 		}
 		return rt, nil

@@ -23,7 +23,6 @@ const (
 	idleTimeout  = time.Minute // a client that neither sends nor takes a byte for so long is cut off
 	transfersMax = 256         // bodies being transferred at once, each with a buffer; others wait
 	bufferSize   = 256 << 10   // bytes
-	requestIDMax = 64          // bytes of a client's own X-Request-Id
 )
 
 // Config is how the front behaves.
@@ -35,7 +34,16 @@ type Config struct {
 	MaxBytes int64         // of one PUT; 0: no limit
 	Owner    vfs.Caller    // of what is made
 	Idle     time.Duration // 1 minute
+	Observe  func(Done)    // is told of every request; it must not block. nil: nobody is
 	Logger   *slog.Logger  // nil: none
+}
+
+// Done is a request that has been answered.
+type Done struct {
+	Operation     string // get, head, put, delete, list, mkdir or rename; "none" for what is refused before that is known
+	Code          string // of the error; "aborted" if a body ended too soon; empty for success, 304 included
+	Took          time.Duration
+	Read, Written uint64 // bytes of file content
 }
 
 // Server serves the front. It holds no state but what is being transferred.
@@ -60,6 +68,10 @@ func New(cfg Config) *Server {
 // in its own way.
 func (s *Server) Before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			// net/http reads on a little before it sends a refusal: whoever does not send what was announced must not keep it waiting.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.Idle)) // where there are none, a dead client costs its turn
+		}
 		path := r.URL.EscapedPath()
 		switch {
 		case path == Prefix || strings.HasPrefix(path, Prefix+"/"):
@@ -81,18 +93,30 @@ type call struct {
 	ctx  context.Context
 	path path
 	pre  preconditions
+	done Done
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rawPath string) {
-	c := &call{s: s, w: &writer{ResponseWriter: w}, r: r, ctx: r.Context()}
 	id := requestID(r)
+	c := &call{s: s, w: &writer{ResponseWriter: w}, r: r, ctx: fs.WithRequestID(r.Context(), id), done: Done{Operation: "none"}}
 	w.Header().Set("X-Request-Id", id)
-	w.Header().Set("X-Content-Type-Options", "nosniff") // a file is never a page of this origin
+	w.Header().Set("X-Content-Type-Options", "nosniff")           // a file is never a page of this origin
+	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin") // nor a part of another's page
+	if s.cfg.Observe != nil {
+		began := time.Now()
+		defer func() {
+			c.done.Took = time.Since(began)
+			s.cfg.Observe(c.done)
+		}()
+	}
 	err := c.run(rawPath)
 	if err == nil {
 		return
 	}
 	e := errorOf(err)
+	if e.Status != http.StatusNotModified {
+		c.done.Code = e.Code
+	}
 	level := e.level()
 	if c.ctx.Err() != nil {
 		level = slog.LevelDebug // the client is gone, which explains it
@@ -101,6 +125,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rawPath string) {
 		s.cfg.Logger.Log(c.ctx, level, "a REST request failed", "method", r.Method, "request_id", id, "status", e.Status, "code", e.Code, "err", err)
 	}
 	if c.w.begun {
+		c.done.Code = "aborted"
 		panic(http.ErrAbortHandler) // all that is left to say is that the body is not complete
 	}
 	e.write(c.w, r, id)
@@ -108,18 +133,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rawPath string) {
 
 // run checks who asks for what, and has it done.
 func (c *call) run(rawPath string) (err error) {
-	if err := c.s.cfg.Tokens.check(c.r); err != nil {
+	if err := c.s.cfg.Tokens.check(c.r, c.s.cfg.Logger); err != nil {
 		return err
 	}
 	if c.s.cfg.Tokens == nil && !hostIsUs(c.r) {
 		return newError(http.StatusForbidden, "wrong_host", "without a token this is served to http://localhost and IP addresses only")
 	}
-	if err := c.s.origins.Check(c.r); err != nil {
+	if err := c.s.sameOrigin(c.r); err != nil {
 		return newError(http.StatusForbidden, "cross_origin", "a browser sent this for a page of another origin")
 	}
 	route, err := find(c.r)
 	if err != nil {
 		return err
+	}
+	c.done.Operation = route.operation()
+	if c.r.ContentLength != 0 && !route.takesBody() {
+		return newError(http.StatusBadRequest, "invalid", "a body is not wanted here")
 	}
 	if c.path, err = cleanEscaped(rawPath); err != nil {
 		return err
@@ -131,6 +160,14 @@ func (c *call) run(rawPath string) (err error) {
 		return fmt.Errorf("no session with the cluster: %w", err)
 	}
 	return route.serve(c)
+}
+
+// sameOrigin refuses what a browser sends for a page of another origin: reads, too, which http.CrossOriginProtection lets
+// through, since what a page cannot read it may still show, or measure.
+func (s *Server) sameOrigin(r *http.Request) error {
+	change := r.WithContext(r.Context())
+	change.Method = http.MethodPost
+	return s.origins.Check(change)
 }
 
 // hostIsUs is false for a browser that was led to our loopback by a page whose host name resolves to it (DNS rebinding): to the
@@ -150,7 +187,7 @@ func hostIsUs(r *http.Request) bool {
 // requestID is the client's, if it has a usable one, or a new one.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-Id")
-	usable := id != "" && len(id) <= requestIDMax && strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
+	usable := id != "" && len(id) <= fs.RequestIDMax && strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
 	if usable {
 		return id
 	}

@@ -10,8 +10,9 @@ import (
 
 // Snapshot is the content of a regular file at one Version. What is done to the file meanwhile does not show in it: blobs
 // are immutable, and those of a replaced content are kept for the cluster's garbage grace. When that is over, or when more
-// of a file's layout is needed than was asked for before it changed, reads fail with ErrConflict; they never mix. It is for
-// one goroutine at a time; Release is called once, last.
+// of a file's layout is needed than was asked for before it changed, reads fail with ErrConflict; they never mix. A blob
+// that no node has, although the file has not changed, is ErrCorrupt. It is for one goroutine at a time; Release is called
+// once, last.
 type Snapshot struct {
 	f      *FS
 	n      *inode
@@ -65,8 +66,11 @@ func (s *Snapshot) Read(ctx context.Context, p []byte, off uint64) (int, error) 
 		}
 		vanished := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrUnavailable)
 		if !vanished || try == readTries || ctx.Err() != nil {
-			if errors.Is(err, context.DeadlineExceeded) {
+			switch {
+			case errors.Is(err, context.DeadlineExceeded):
 				err = unavailable(err)
+			case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrStale):
+				err = fmt.Errorf("%v: %w", err, fs.ErrCorrupt) // the file is at that Version still, and nobody has the blob
 			}
 			return 0, fmt.Errorf("read inode %d at %d: %w", s.n.ino, off, err)
 		}
