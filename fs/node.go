@@ -71,6 +71,19 @@ type Status struct {
 	Upkeep   Upkeep
 }
 
+// Electorate counts the voters, and those of them that gossip sees alive.
+func (s *Status) Electorate() (voters, alive int) {
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; n.Member && n.Voter {
+			voters++
+			if n.State == NodeAlive {
+				alive++
+			}
+		}
+	}
+	return voters, alive
+}
+
 // NodeStatus is a node's line in Status.
 type NodeStatus struct {
 	NodeInfo

@@ -58,21 +58,8 @@ func alarms(s *fs.Status) []alarm {
 }
 
 func quorumRemedy(s *fs.Status) string {
-	voters, alive := electorate(s)
+	voters, alive := s.Electorate()
 	return fmt.Sprintf("start the nodes that are down: %d of %d voters are seen alive, %d are needed", alive, voters, voters/2+1)
-}
-
-// electorate counts the voters, and those of them that gossip sees alive.
-func electorate(s *fs.Status) (voters, alive int) {
-	for i := range s.Nodes {
-		if n := &s.Nodes[i]; n.Member && n.Voter {
-			voters++
-			if n.State == fs.NodeAlive {
-				alive++
-			}
-		}
-	}
-	return voters, alive
 }
 
 // redundancyAlarms are about how many copies there are and could be, and how many votes can be spared.
@@ -93,7 +80,7 @@ func redundancyAlarms(s *fs.Status, add func(name, remedy, cause string, args ..
 		add("redundancy", "the number of replicas is fixed when a cluster is formed: form a new one with --replicas 3 to have more",
 			"REDUNDANCY BELOW THREE: the cluster keeps %d replicas of each blob", s.Replicas)
 	}
-	if voters, alive := electorate(s); s.Quorum && voters > 1 && alive == voters/2+1 {
+	if voters, alive := s.Electorate(); s.Quorum && voters > 1 && alive == voters/2+1 {
 		add("quorum-margin", "start the voters that are down, or add nodes", "NO VOTER TO SPARE: %d of %d voters are alive, one less and there is no quorum", alive, voters)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"dfs/cmd/dfsmount/fusemetrics"
 	"dfs/cmd/internal/config"
+	"dfs/cmd/internal/httpport"
 	"dfs/cmd/internal/metrics"
 	"dfs/cmd/internal/version"
 	"dfs/fs/fusefs"
@@ -27,8 +28,11 @@ func (m *mounter) serveMetrics(ctx context.Context, stats func() fusefs.Stats, l
 	}
 	// A mount that answers is ready: with the cluster gone its calls fail, which the nodes' metrics tell of.
 	ready := func(context.Context) error { return nil }
-	s, err := metrics.Serve(ctx, net.JoinHostPort(host, port), m.Insecure, "--metrics", metrics.Handler(fusemetrics.NewRegistry(version.String(), stats), ready),
-		func(err error) { log.Error("no more metrics are served", "err", err) })
+	s, err := httpport.Serve(ctx, httpport.Config{
+		Addr: net.JoinHostPort(host, port), Flag: "--metrics", Insecure: m.Insecure, Timeout: metrics.ServeMax, Logger: log,
+		Handler: metrics.Handler(fusemetrics.NewRegistry(version.String(), stats), ready),
+		Failed:  func(err error) { log.Error("no more metrics are served", "err", err) },
+	})
 	if err != nil {
 		return nil, err
 	}

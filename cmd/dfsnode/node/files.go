@@ -30,7 +30,7 @@ func (n *Node) restFront() (*rest.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.FS, cfg.Logger = n.files.get, n.log
+	cfg.FS, cfg.Observe, cfg.Logger = n.files.get, n.measures.rest.observe, n.log
 	return rest.New(cfg), nil
 }
 
@@ -84,8 +84,11 @@ func (s *filesSession) take(ctx context.Context) error {
 	}
 }
 
-// get is the session's engine.
+// get is the session's engine. While there is no cluster, who waits for another's try to end does not then try for as long
+// again: a queue of them would wait for ever.
 func (s *filesSession) get(ctx context.Context) (*vfs.FS, error) {
+	ctx, cancel := context.WithTimeout(ctx, filesConnect)
+	defer cancel()
 	if err := s.take(ctx); err != nil {
 		return nil, err
 	}
@@ -119,10 +122,15 @@ func (n *Node) openFiles(ctx context.Context) error {
 
 // openSession opens a session as a mount does, with this node's own connections and disk.
 func (n *Node) openSession(ctx context.Context) (*mount.Client, error) {
-	return mount.Open(ctx, mount.Config{
+	c, err := mount.Open(ctx, mount.Config{
 		Hosts: n.transport.Addr(), Dir: "rest", WritePolicy: n.cfg.Placement, ReadPolicy: "p2c", Zone: n.cfg.Zone,
 		DirtyMax: 64 << 20, FlushAge: time.Second, ConnectTimeout: filesConnect, OpTimeout: filesOp, Insecure: n.cfg.Insecure,
 	}, mount.Deps{Version: n.deps.Version, Faults: n.deps.Faults, Logger: n.log, Dialer: n.transport.Dialer, OpenStore: n.openPeer})
+	if err != nil {
+		return nil, err
+	}
+	c.CountBy(n.measures.rest.activity)
+	return c, nil
 }
 
 func (n *Node) closeFiles() error {

@@ -11,7 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"dfs/cmd/dfsmount/mount"
 	"dfs/cmd/internal/config"
@@ -76,6 +79,30 @@ func TestFilesSession_IsOpenedOnceTheNodeIsUp(t *testing.T) {
 	if _, err := s.get(ctx); !errors.Is(err, fs.ErrUnavailable) {
 		t.Errorf("a client that is gone: %v", err)
 	}
+}
+
+func TestRequestsWithoutACluster_DoNotQueueForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &filesSession{turn: make(chan struct{}, 1), open: func(ctx context.Context) (*mount.Client, error) {
+			ctx, cancel := context.WithTimeout(ctx, filesConnect)
+			defer cancel()
+			<-ctx.Done() // as mount.Open looks for one
+			return nil, ctx.Err()
+		}}
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if _, err := s.get(t.Context()); !errors.Is(err, fs.ErrUnavailable) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took > filesConnect {
+			t.Errorf("the last one waited for %v", took)
+		}
+	})
 }
 
 // With TLS it is the certificate's role that decides about files, and about nothing else on the port.

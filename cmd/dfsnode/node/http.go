@@ -3,12 +3,12 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
-	"dfs/cluster"
+	"dfs/cmd/internal/httpport"
+	"dfs/cmd/internal/metrics"
 	"dfs/fs"
 )
 
@@ -24,37 +24,29 @@ func (n *Node) openHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.serveHTTP(ctx, "HTTP", n.addrs.http, "--http", n.admitFiles, forMounts(files.Before(status))); err != nil {
-		return err
-	}
-	return n.serveHTTP(ctx, "metrics", n.addrs.metrics, "--metrics", func(string) error { return nil }, n.metricsHandler())
-}
-
-// serveHTTP serves on an address; admit may refuse the one that was bound.
-func (n *Node) serveHTTP(ctx context.Context, name, addr, flag string, admit func(bound string) error, handler http.Handler) error {
-	if addr == "" {
-		return nil
-	}
-	ln, err := cluster.ListenHTTP(ctx, addr, n.cfg.Insecure, n.tls, flag, n.log)
+	err = n.servePort(ctx, "HTTP", httpport.Config{
+		Addr: n.addrs.http, Flag: "--http", Admit: n.admitFiles, Handler: forMounts(files.Before(status)), // which knows slow clients
+	})
 	if err != nil {
 		return err
 	}
-	if err := admit(ln.Addr().String()); err != nil {
-		return errors.Join(err, ln.Close())
-	}
-	srv := cluster.HTTPServer(handler, n.log)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			n.fail(fmt.Errorf("serve %s: %w", name, err))
-		}
-	}()
-	n.onClose(name+" server", func() error {
-		err := srv.Close()
-		<-stopped
-		return err
+	return n.servePort(ctx, "metrics", httpport.Config{
+		Addr: n.addrs.metrics, Flag: "--metrics", Timeout: metrics.ServeMax, Handler: n.metricsHandler(),
 	})
+}
+
+// servePort serves on a port, if there is an address.
+func (n *Node) servePort(ctx context.Context, name string, cfg httpport.Config) error {
+	if cfg.Addr == "" {
+		return nil
+	}
+	cfg.Insecure, cfg.TLS, cfg.Logger = n.cfg.Insecure, n.tls, n.log
+	cfg.Failed = func(err error) { n.fail(fmt.Errorf("serve %s: %w", name, err)) }
+	s, err := httpport.Serve(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	n.onClose(name+" server", s.Close)
 	return nil
 }
 
@@ -67,7 +59,7 @@ func (n *Node) ask(ctx context.Context) (*fs.Status, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	return n.meta.Status(ctx)
+	return n.Admin().Status(ctx)
 }
 
 func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {

@@ -15,13 +15,14 @@ import (
 // measures are the metrics that are counted where things happen; the others are read when they are asked for.
 type measures struct {
 	rpc    *rpcMeasures
+	rest   *restMeasures
 	commit prometheus.Histogram
 	sync   prometheus.Histogram
 }
 
 func newMeasures(log *slog.Logger) *measures {
 	return &measures{
-		rpc: newRPCMeasures(log),
+		rpc: newRPCMeasures(log), rest: newRESTMeasures(),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dfs_raft_commit_seconds", Buckets: metrics.Seconds(),
 			Help: "Time from the proposal of a log entry at this node until it was committed and applied."}),
 		sync: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dfs_raft_fsync_seconds", Buckets: metrics.Seconds(),
@@ -34,6 +35,7 @@ func (n *Node) registry() *prometheus.Registry {
 	r := metrics.NewRegistry(n.deps.Version)
 	r.MustRegister(n.measures.commit, n.measures.sync, newStateCollector(n))
 	n.measures.rpc.register(r)
+	n.measures.rest.register(r)
 	return r
 }
 
@@ -47,7 +49,7 @@ type value struct {
 	of   func(*sighting) float64
 }
 
-// sighting is what one scrape sees: all of its values are of one moment.
+// sighting is what one scrape sees: all of its values are of about one moment.
 type sighting struct {
 	n      *Node
 	status *fs.Status
@@ -58,12 +60,14 @@ type sighting struct {
 
 // stateCollector reads a node's state when it is scraped.
 type stateCollector struct {
-	n      *Node
-	values []value
+	n        *Node
+	values   []value
+	follower *prometheus.Desc // by node
 }
 
 func newStateCollector(n *Node) *stateCollector {
-	c := &stateCollector{n: n}
+	c := &stateCollector{n: n, follower: prometheus.NewDesc("dfs_raft_follower_lag_entries",
+		"At the leader: log entries that a node which answers it has yet to receive.", []string{"node"}, nil)}
 	gauge := func(name, help string, of func(*sighting) float64) {
 		c.values = append(c.values, value{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, of})
 	}
@@ -94,6 +98,9 @@ func raftValues(gauge, counter declare) {
 func clusterValues(gauge declare) {
 	gauge("dfs_gossip_alive_nodes", "Nodes that gossip believes to be alive, this one included.", func(s *sighting) float64 { return s.n.aliveNodes() })
 	gauge("dfs_members", "Nodes in Raft's configuration.", func(s *sighting) float64 { return float64(len(s.raft.Servers)) })
+	gauge("dfs_raft_voters", "Nodes that vote in Raft.", func(s *sighting) float64 { voters, _ := s.status.Electorate(); return float64(voters) })
+	gauge("dfs_raft_voters_alive", "Those of them that gossip believes to be alive.",
+		func(s *sighting) float64 { _, alive := s.status.Electorate(); return float64(alive) })
 	gauge("dfs_sessions", "Mounts with a live session.", func(s *sighting) float64 { return float64(len(s.status.Sessions)) })
 	gauge("dfs_inodes", "Inodes in the metadata.", func(s *sighting) float64 { return float64(s.status.Inodes) })
 	gauge("dfs_replicas_wanted", "Copies that every blob should have.", func(s *sighting) float64 { return float64(s.status.Replicas) })
@@ -123,6 +130,7 @@ func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for i := range c.values {
 		ch <- c.values[i].desc
 	}
+	ch <- c.follower
 }
 
 // Collect implements prometheus.Collector. While the node is starting, or when its state cannot be read, there is nothing:
@@ -137,6 +145,23 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		v := &c.values[i]
 		ch <- prometheus.MustNewConstMetric(v.desc, v.kind, v.of(s))
 	}
+	for node, lag := range followerLags(s.raft) {
+		ch <- prometheus.MustNewConstMetric(c.follower, prometheus.GaugeValue, float64(lag), string(node))
+	}
+}
+
+// answersMillis is how old a node's last answer to the leader may be for the leader to know how far its log reaches.
+const answersMillis = 5000
+
+// followerLags are how many log entries the others have yet to receive, by what a leader knows; nothing elsewhere.
+func followerLags(s *fs.RaftStatus) map[fs.NodeID]uint64 {
+	lags := map[fs.NodeID]uint64{}
+	for i := range s.Servers {
+		if m := &s.Servers[i]; s.Leader == s.Node && m.ID != s.Node && m.Last > 0 && m.ContactMillis >= 0 && m.ContactMillis < answersMillis {
+			lags[m.ID] = s.Last - min(m.Last, s.Last)
+		}
+	}
+	return lags
 }
 
 // see takes a sighting.

@@ -50,16 +50,22 @@ type withData interface{ GetData() []byte }
 func (m *rpcMeasures) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	service, operation := split(info.FullMethod)
 	began := time.Now()
-	m.inFlight.Add(1)
-	defer m.inFlight.Add(-1)
+	if work(service) {
+		m.inFlight.Add(1)
+		defer m.inFlight.Add(-1)
+	}
 	rep, err := handler(ctx, req)
 	took := time.Since(began)
 	m.seconds.WithLabelValues(service, operation).Observe(took.Seconds())
-	m.ops.Add(1)
-	m.nanos.Add(uint64(took))
+	if work(service) {
+		m.ops.Add(1)
+		m.nanos.Add(uint64(took))
+	}
 	if err != nil {
 		m.errors.WithLabelValues(service, operation).Inc()
-		m.failed.Add(1)
+		if work(service) {
+			m.failed.Add(1)
+		}
 		m.report(ctx, service, operation, err)
 		return rep, err
 	}
@@ -69,6 +75,10 @@ func (m *rpcMeasures) unary(ctx context.Context, req any, info *grpc.UnaryServer
 	}
 	return rep, nil
 }
+
+// work tells calls that are about files from those of operators and of nodes among themselves, which "dfs top" would else
+// show itself with.
+func work(service string) bool { return service == "meta" || service == "blobs" }
 
 // report logs an error that is nobody's everyday business, with the id by which the caller logs it; the others at debug.
 func (m *rpcMeasures) report(ctx context.Context, service, operation string, err error) {
@@ -93,7 +103,7 @@ func (m *rpcMeasures) data(msg any, direction string) uint64 {
 	return uint64(n)
 }
 
-// activity is the sum over all calls.
+// activity is the sum over the calls that are about files.
 func (m *rpcMeasures) activity() fs.Activity {
 	return fs.Activity{Ops: m.ops.Load(), Errors: m.failed.Load(), BusyNanos: m.nanos.Load(), InFlight: uint64(max(0, m.inFlight.Load())),
 		ReadBytes: m.read.Load(), WriteBytes: m.written.Load()}

@@ -1,5 +1,4 @@
-// Package metrics serves what Prometheus asks for: a registry of its own for each process part, on a port of its own, with
-// health beside it.
+// Package metrics has what Prometheus asks for: a registry of its own for each process part, with health beside it.
 //
 // Names begin with dfs_, values are in base units (seconds, bytes), and no label has a path, an inode or a session in it:
 // the number of series is bounded by the code.
@@ -7,7 +6,6 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"runtime"
 	"time"
@@ -15,8 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"dfs/cluster"
 )
 
 // NewRegistry makes a registry that tells of the process and the build.
@@ -33,6 +29,9 @@ func NewRegistry(version string) *prometheus.Registry {
 func Seconds() []float64 {
 	return []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
 }
+
+// ServeMax bounds a scrape: it is the Timeout of a port that serves Handler alone.
+const ServeMax = time.Minute
 
 // Handler serves /metrics, /livez and /readyz. ready says why the process is not ready; nil when it is.
 func Handler(r *prometheus.Registry, ready func(context.Context) error) http.Handler {
@@ -51,39 +50,4 @@ func answer(w http.ResponseWriter, err error) {
 		text = err.Error() + "\n"
 	}
 	_, _ = w.Write([]byte(text)) // a client that has gone needs no answer
-}
-
-// Server serves a handler on a port until Close.
-type Server struct {
-	http    *http.Server
-	addr    string
-	stopped chan struct{}
-}
-
-// Serve opens addr (host:port) for plaintext, under the rule of such ports: beyond loopback only if insecure allows it. flag is
-// what an error tells the operator to change. failed is called, once, if serving ends by itself.
-func Serve(ctx context.Context, addr string, insecure bool, flag string, h http.Handler, failed func(error)) (*Server, error) {
-	ln, err := cluster.ListenHTTP(ctx, addr, insecure, nil, flag, nil)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{addr: ln.Addr().String(), stopped: make(chan struct{}), http: cluster.HTTPServer(h, nil)}
-	s.http.WriteTimeout = time.Minute
-	go func() {
-		defer close(s.stopped)
-		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			failed(err)
-		}
-	}()
-	return s, nil
-}
-
-// Addr is the host:port that is listened on.
-func (s *Server) Addr() string { return s.addr }
-
-// Close stops serving and waits for the server's goroutine.
-func (s *Server) Close() error {
-	err := s.http.Close()
-	<-s.stopped
-	return err
 }
