@@ -24,7 +24,7 @@ const (
 	enrolsMax       = 8                // that are being decided
 	enrolRate       = 5                // begun in a second, in the long run
 	enrolBurst      = 20               // and at once
-	enrolTimeout    = 10 * time.Second // for deciding, and for the reply to be read
+	enrolTimeout    = 10 * time.Second // for deciding
 )
 
 // EnrolRequest is what a machine without a certificate sends.
@@ -73,12 +73,12 @@ func (k *enrolDesk) serve(ctx context.Context, conn *enrolling) error {
 		return fmt.Errorf("enrol: %w", err)
 	}
 	reply, why := k.answer(ctx, m)
-	if err := conn.SetDeadline(time.Now().Add(enrolTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(preambleTimeout)); err != nil {
 		return err
 	}
 	err := errors.Join(why, writeMessage(conn, reply), conn.CloseWrite())
 	if err != nil {
-		return &answeredError{fmt.Errorf("enrol %.64q as %.64q by join token %.64q: %w", m.GetName(), m.GetRole(), m.GetToken(), err)}
+		return fmt.Errorf("enrol %.64q as %.64q by join token %.64q: %w", m.GetName(), m.GetRole(), m.GetToken(), err)
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func Enrol(ctx context.Context, addr string, token pki.Token, r EnrolRequest) (*
 }
 
 func enrol(ctx context.Context, addr string, token pki.Token, r EnrolRequest) (*pki.Grant, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout+enrolTimeout)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout+enrolTimeout+preambleTimeout)
 	defer cancel()
 	raw, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {

@@ -18,14 +18,14 @@ import (
 
 // Bounds of the listener.
 const (
-	preambleTimeout = 3 * time.Second // from accept to a routed connection
+	preambleTimeout = 3 * time.Second // from accept to a routed connection, or to a whole request to enrol
 	strangersMax    = 256             // connections that have not said yet what they are for
 	backlogMax      = 64              // routed connections that the protocol's server has not accepted yet
 	acceptRetryMax  = time.Second     // between attempts when accept(2) fails
 )
 
 // mux accepts connections and hands each to the listener of its protocol. It owns two kinds of goroutines: one that
-// accepts, and one for each stranger, which lives for preambleTimeout at most.
+// accepts, and one for each stranger, which lives for preambleTimeout at most; see enrolDesk for those that stay longer.
 type mux struct {
 	ln     net.Listener
 	tls    *tls.Config         // nil: plaintext

@@ -27,7 +27,11 @@ func (g *granter) ask(_ context.Context, csr []byte) (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.keys[string(key.X.Bytes())] = true
+	public, err := key.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	g.keys[string(public)] = true
 	issuer := issuerOf(g.t, g.ca)
 	chain, err := issuer.Issue(Request{Role: g.role, Name: g.name}, key)
 	if err != nil {

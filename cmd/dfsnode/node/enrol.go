@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"time"
 
@@ -60,14 +59,15 @@ func (n *Node) enrol(ctx context.Context, r *cluster.EnrolRequest) (*pki.Grant, 
 // redeem takes the use at the leader, and says in its errors what it is about.
 func (n *Node) redeem(ctx context.Context, r fs.Redemption) error {
 	err := n.atLeader(n.meta.ClusterID(), redeemTimeout, func(c *metarpc.Client) error { return c.RedeemToken(ctx, r) })
-	for sentinel, why := range map[error]string{
-		fs.ErrNotExist:   "there is no such join token, or no longer",
-		fs.ErrPermission: "the secret is wrong, or the token is for another role",
-		fs.ErrQuota:      "the join token is used up",
-	} {
-		if errors.Is(err, sentinel) {
-			return fmt.Errorf("%s: %w", why, sentinel)
-		}
+	switch fs.CodeOf(err) {
+	case fs.CodeOK, fs.CodeInvalid:
+		return err
+	case fs.CodeNotExist:
+		return fmt.Errorf("there is no such join token, or no longer: %w", err)
+	case fs.CodePermission:
+		return fmt.Errorf("the secret is wrong, or the token is for another role: %w", err)
+	case fs.CodeQuota:
+		return fmt.Errorf("the join token is used up: %w", err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", err, fs.ErrUnavailable) // nobody has decided
 }
