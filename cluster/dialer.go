@@ -84,11 +84,11 @@ func (d *Dialer) connect(ctx context.Context, proto Protocol, addr string) (net.
 		return nil, err
 	}
 	c := &dialled{Conn: shaken, raw: tcp, addr: addr, proto: proto, owner: d}
+	var fresh time.Time
 	if s, ok := shaken.(*secured); ok {
-		d.retireAt(c, freshness(own, s.peer.Leaf))
+		fresh = freshness(own, s.peer.Leaf)
 	}
-	if err := d.track(c); err != nil {
-		c.stopRetiring()
+	if err := d.track(c, fresh); err != nil {
 		drop(shaken)
 		return nil, err
 	}
@@ -178,7 +178,8 @@ func (d *Dialer) Close() error {
 	return errors.Join(errs...)
 }
 
-func (d *Dialer) track(c *dialled) error {
+// track makes a connection one that can be broken, and has it made anew when it is not fresh any more.
+func (d *Dialer) track(c *dialled, fresh time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -188,6 +189,7 @@ func (d *Dialer) track(c *dialled) error {
 		d.open[c.addr] = make(map[*dialled]struct{})
 	}
 	d.open[c.addr][c] = struct{}{}
+	d.retireAt(c, fresh)
 	return nil
 }
 
@@ -210,14 +212,10 @@ type dialled struct {
 	retire *time.Timer // nil: it ends with the certificates, if there are any
 }
 
-func (c *dialled) stopRetiring() {
+func (c *dialled) Close() error {
 	if c.retire != nil {
 		c.retire.Stop()
 	}
-}
-
-func (c *dialled) Close() error {
-	c.stopRetiring()
 	c.owner.untrack(c)
 	return c.Conn.Close()
 }

@@ -27,7 +27,7 @@ func freshness(certs ...*x509.Certificate) time.Time {
 }
 
 // retireAt makes a connection anew at the end of its freshness. One that is past it already was made by sides that could not
-// renew: it ends with the certificates.
+// renew: it ends with the certificates. d.mu is held, so that retire finds the connection however soon it comes.
 func (d *Dialer) retireAt(c *dialled, fresh time.Time) {
 	if wait := time.Until(fresh); wait > 0 {
 		c.retire = time.AfterFunc(wait, func() { d.retire(c) })
