@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"dfs/cluster"
+	"dfs/cluster/pki"
 	"dfs/cmd/internal/cli"
 	"dfs/cmd/internal/config"
 	"dfs/cmd/internal/version"
@@ -187,12 +188,32 @@ func packNode(ctx context.Context, node fs.Admin, id fs.NodeID, p *packer) {
 }
 
 func (a *admin) packMetrics(ctx context.Context, b *bundle, p *packer) {
-	client := cluster.NewHTTPClient(a.Insecure, a.Timeout)
+	credentials, err := a.TLS.Open(pki.RoleAdmin, nil)
+	if err != nil {
+		p.problems = append(p.problems, fmt.Sprintf("metrics: %v", err))
+		return
+	}
+	if credentials != nil {
+		defer func() { _ = credentials.Close() }() // it only stops looking at the files
+	}
+	client := cluster.HTTPClient(a.Insecure, credentials)
+	client.Timeout = a.Timeout
 	defer client.CloseIdleConnections()
 	for i, addr := range b.metrics {
-		data, err := scrape(ctx, client, "http://"+addr+"/metrics")
+		data, err := scrapeEither(ctx, client, addr, credentials != nil)
 		p.addOr(fmt.Sprintf("metrics-%d.txt", i), data, err)
 	}
+}
+
+// scrapeEither knows that of a cluster with TLS the mounts' ports, which are for their own machine, speak none.
+func scrapeEither(ctx context.Context, client *http.Client, addr string, secure bool) ([]byte, error) {
+	if secure {
+		data, err := scrape(ctx, client, "https://"+addr+"/metrics")
+		if !cluster.OffersPlain(err) {
+			return data, err
+		}
+	}
+	return scrape(ctx, client, "http://"+addr+"/metrics")
 }
 
 func scrape(ctx context.Context, client *http.Client, url string) (data []byte, err error) {

@@ -42,6 +42,7 @@ func (a *admin) cpCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer func() { _ = c.Close() }() // what was asked for is done, or has failed
 			cp := &copier{c, recursive, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()}
 			return cp.run(cmd.Context(), args[0], args[1])
 		},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dfs/cluster"
+	"dfs/cluster/pki"
 	"dfs/cmd/internal/config"
 	"dfs/fs/rest"
 )
@@ -27,24 +28,51 @@ type fileClient struct {
 	base    string // scheme and host
 	token   string
 	timeout time.Duration // of what carries no content
+
+	credentials *pki.Credentials // nil: no TLS
 }
 
-// client is the one that the flags ask for.
+// client is the one that the flags ask for. Under TLS it shows a mount's certificate: files are for those who may mount.
+// Close it.
 func (a *admin) client(f *config.Files) (*fileClient, error) {
 	if err := f.Validate(); err != nil {
 		return nil, err
 	}
-	c := &fileClient{http: cluster.HTTPClient(a.Insecure), base: strings.TrimSuffix(f.HTTP, "/"), timeout: a.Timeout}
+	credentials, err := a.TLS.Open(pki.RoleMount, nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &fileClient{http: cluster.HTTPClient(a.Insecure, credentials), base: strings.TrimSuffix(f.HTTP, "/"), timeout: a.Timeout, credentials: credentials}
+	if err := c.open(f); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// open finds out where the client goes, and with what token.
+func (c *fileClient) open(f *config.Files) (err error) {
+	scheme := "http://"
+	if c.credentials != nil {
+		scheme = "https://"
+	}
 	if !strings.Contains(f.HTTP, "://") {
 		addrs, err := cluster.ParseAddrs(f.HTTP, cluster.PortHTTP)
 		if err != nil || len(addrs) != 1 {
-			return nil, fmt.Errorf("%w: --http %q: want HOST:PORT", config.ErrUsage, f.HTTP)
+			return fmt.Errorf("%w: --http %q: want HOST:PORT", config.ErrUsage, f.HTTP)
 		}
-		c.base = "http://" + addrs[0]
+		c.base = scheme + addrs[0]
 	}
-	var err error
 	c.token, err = firstToken(f.TokenFile)
-	return c, err
+	return err
+}
+
+// Close ends the client's connections.
+func (c *fileClient) Close() error {
+	c.http.CloseIdleConnections()
+	if c.credentials == nil {
+		return nil
+	}
+	return c.credentials.Close()
 }
 
 // firstToken reads the first line of a token file that holds one.

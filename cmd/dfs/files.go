@@ -32,6 +32,7 @@ func (a *admin) lsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer func() { _ = c.Close() }() // what was asked for is done, or has failed
 			if len(args) == 0 {
 				args = []string{"/"}
 			}
@@ -102,6 +103,7 @@ func (a *admin) catCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer func() { _ = c.Close() }() // what was asked for is done, or has failed
 			for _, arg := range args {
 				if err := c.cat(cmd.Context(), href(remotePath(arg)), cmd.OutOrStdout()); err != nil {
 					return err

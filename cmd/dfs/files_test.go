@@ -24,6 +24,7 @@ type node struct {
 	t      *testing.T
 	addr   string
 	files  *vfs.FS
+	front  http.Handler
 	answer func(http.ResponseWriter, *http.Request) bool
 }
 
@@ -39,10 +40,10 @@ func startNode(t *testing.T, cfg rest.Config) *node {
 		t.Fatal(err)
 	}
 	cfg.FS = func(context.Context) (*vfs.FS, error) { return n.files, nil }
-	front := rest.New(cfg).Before(http.NotFoundHandler())
+	n.front = rest.New(cfg).Before(http.NotFoundHandler())
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.answer == nil || !n.answer(w, r) {
-			front.ServeHTTP(w, r)
+			n.front.ServeHTTP(w, r)
 		}
 	}))
 	t.Cleanup(func() {

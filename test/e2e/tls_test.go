@@ -126,6 +126,15 @@ func TestTLS_FromTheAuthorityToAMountAsInTheREADME(t *testing.T) {
 	harness.Shell(t, time.Minute, dir, "seq 300000 > f; sync f; seq 300000 | cmp - f; mkdir d; mv f d/; ls d")
 
 	t.Run("tokens", func(t *testing.T) { w.tokens(t, blocks[4], blocks[5]) })
+	// Files without a mount are for the same certificate, and the bundle for an operator's.
+	r = w.fabric.Shell("laptop", w.here("laptop", "export DFS_TLS_DIR=/etc/dfs/tls DFS_HTTP="+w.fabric.Address("a")+
+		"; dfs cat /d/f | cmp - "+filepath.Join(dir, "d/f")+" && echo x > x && dfs cp x dfs:/x && dfs ls"), w.env()...)
+	w.must(r.Failure(), want(r.Out, "d", "x"))
+	r = w.fabric.Shell("ops", w.here("ops", "dfs cat /x --tls-dir /etc/dfs/tls --http "+w.fabric.Address("a")), w.env()...)
+	if r.Code == 0 || !strings.Contains(r.Err, `no certificate for the role "mount"`) {
+		t.Errorf("an operator reads files: %q, %q", r.Out, r.Err)
+	}
+
 	t.Run("strangers", func(t *testing.T) { w.strangers(t) })
 	t.Run("gossip", func(t *testing.T) { w.wrongGossipKey(t) })
 	mount.Stop(30 * time.Second)
