@@ -1,6 +1,9 @@
 package fs
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // NodeInfo is what the cluster knows of a node: who and where it is by Raft, how it does by gossip.
 type NodeInfo struct {
@@ -35,6 +38,20 @@ func (s NodeState) String() string {
 		return "left"
 	}
 	return "unknown"
+}
+
+// MarshalText implements encoding.TextMarshaler: programs read words, which stay when a number would not.
+func (s NodeState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler; a word that is not known here is ErrInvalid.
+func (s *NodeState) UnmarshalText(text []byte) error {
+	for state := NodeUnknown; state <= NodeLeft; state++ {
+		if state.String() == string(text) {
+			*s = state
+			return nil
+		}
+	}
+	return fmt.Errorf("node state %q: %w", text, ErrInvalid)
 }
 
 // Load is a node's report of itself, a few seconds old at most.

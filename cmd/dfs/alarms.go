@@ -14,7 +14,7 @@ const (
 	replicasSafe     = 3                      // fewer copies than that survive no second failure while the first is repaired
 	freeShareMin     = 0.10                   // of the disk, before it is called nearly full
 	lagMax           = 4096                   // log entries: what autopilot, too, calls too far behind to vote
-	silentMountAfter = 5 * time.Second        // a mount beats every few seconds
+	silentMountAfter = 5 * time.Second        // or half the session's time-out, when the mount itself gives the cluster up: it beats twice as often
 	clockSkewMax     = 2 * time.Second        // between two nodes
 	probeSlackMax    = 500 * time.Millisecond // how long an answer may take and still tell the time well enough
 )
@@ -33,7 +33,7 @@ func alarms(s *fs.Status) []alarm {
 		list = append(list, alarm{name, fmt.Sprintf(cause, args...), remedy})
 	}
 	if !s.Quorum {
-		add("no-quorum", quorumRemedy(s), "NO QUORUM: nothing can be changed, and what follows may be out of date")
+		add("no-quorum", quorumRemedy(s), "NO QUORUM as node %s sees it: unless others see one nothing can be changed, and what follows may be out of date", s.Node)
 	}
 	if able := writable(s); able < s.MinReplicas {
 		add("writes-fail", "start or add nodes, or free space on those that are full",
@@ -49,7 +49,8 @@ func alarms(s *fs.Status) []alarm {
 		add("versions", "bring all nodes and mounts to one version, one at a time", "VERSIONS DIFFER: %s", strings.Join(versions, "; "))
 	}
 	for _, m := range s.Sessions {
-		if idle := time.Duration(m.IdleMillis) * time.Millisecond; idle > silentMountAfter {
+		patience := max(silentMountAfter, time.Duration(m.TimeoutMillis)*time.Millisecond/2)
+		if idle := time.Duration(m.IdleMillis) * time.Millisecond; idle > patience {
 			add("mount-silent", "look at that machine; when its session times out the mount is fenced, and what it had not flushed is lost",
 				"MOUNT SILENT: %s on %s, session %d, for %s", m.Mount.Path, m.Mount.Host, m.ID, idle.Round(100*time.Millisecond))
 		}

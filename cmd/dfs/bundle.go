@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,7 +181,10 @@ func (a *admin) packCluster(ctx context.Context, b *bundle, p *packer) {
 	}
 }
 
+// packNode asks one node more, for half of the time that is left: the others are still to be asked.
 func packNode(ctx context.Context, node fs.Admin, id fs.NodeID, p *packer) {
+	ctx, cancel := half(ctx)
+	defer cancel()
 	raft, err := node.Raft(ctx)
 	p.addJSON(fmt.Sprintf("nodes/%s/raft.json", id), raft, err)
 	txs, err := node.Transactions(ctx, transactionMax)
@@ -197,26 +201,27 @@ func (a *admin) packMetrics(ctx context.Context, b *bundle, p *packer) {
 		defer func() { _ = credentials.Close() }() // it only stops looking at the files
 	}
 	client := cluster.HTTPClient(a.Insecure, credentials)
-	client.Timeout = a.Timeout
 	defer client.CloseIdleConnections()
 	for i, addr := range b.metrics {
-		data, err := scrapeEither(ctx, client, addr, credentials != nil)
+		data, err := a.scrapeEither(ctx, client, addr, credentials != nil)
 		p.addOr(fmt.Sprintf("metrics-%d.txt", i), data, err)
 	}
 }
 
 // scrapeEither knows that of a cluster with TLS the mounts' ports, which are for their own machine, speak none.
-func scrapeEither(ctx context.Context, client *http.Client, addr string, secure bool) ([]byte, error) {
+func (a *admin) scrapeEither(ctx context.Context, client *http.Client, addr string, secure bool) ([]byte, error) {
 	if secure {
-		data, err := scrape(ctx, client, "https://"+addr+"/metrics")
+		data, err := a.scrape(ctx, client, "https://"+addr+"/metrics")
 		if !cluster.OffersPlain(err) {
 			return data, err
 		}
 	}
-	return scrape(ctx, client, "http://"+addr+"/metrics")
+	return a.scrape(ctx, client, "http://"+addr+"/metrics")
 }
 
-func scrape(ctx context.Context, client *http.Client, url string) (data []byte, err error) {
+func (a *admin) scrape(ctx context.Context, client *http.Client, url string) (data []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -235,7 +240,8 @@ func scrape(ctx context.Context, client *http.Client, url string) (data []byte, 
 // secretWords mark options whose values are nobody's business.
 var secretWords = []string{"key", "token", "secret", "password", "credential"}
 
-// redactedConfig is a configuration file without secrets. One that cannot be parsed is not given away.
+// redactedConfig is a configuration file without secrets. One that cannot be parsed, or says a thing in another place than
+// where it is used, is not given away.
 func redactedConfig(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -244,6 +250,9 @@ func redactedConfig(path string) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("%s is no YAML and is left out", path)
+	}
+	if hasAlias(&doc) {
+		return nil, fmt.Errorf("%s has YAML aliases, behind which a secret could stand, and is left out", path)
 	}
 	redact(&doc)
 	out := &bytes.Buffer{}
@@ -266,6 +275,10 @@ func redact(n *yaml.Node) {
 		}
 		redact(c)
 	}
+}
+
+func hasAlias(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
 }
 
 func secret(option string) bool {

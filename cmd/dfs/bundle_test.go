@@ -43,11 +43,12 @@ func unpack(t *testing.T, data []byte) map[string]string {
 
 func TestBundle_HasWhatCanBeHadAndNoSecret(t *testing.T) {
 	dir := t.TempDir()
-	conf, log, broken := filepath.Join(dir, "node.yaml"), filepath.Join(dir, "log"), filepath.Join(dir, "broken.yaml")
+	conf, log, broken, alias := filepath.Join(dir, "node.yaml"), filepath.Join(dir, "log"), filepath.Join(dir, "broken.yaml"), filepath.Join(dir, "alias.yaml")
 	for path, text := range map[string]string{
 		conf:   "# hush-1\nlisten: 10.0.0.1\njoin-token: hush-2\nrest: {Api-Key: [hush-3], name: x} # hush-4\n",
 		log:    strings.Repeat("a line of the log\n", 1<<17),
 		broken: "a: b: hush-5",
+		alias:  "x: &a hush-6\ntoken: *a\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -56,7 +57,7 @@ func TestBundle_HasWhatCanBeHadAndNoSecret(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("dfs_up_for " + r.URL.Path)) }))
 	defer srv.Close()
 	a := &admin{Admin: config.Admin{Addr: "127.0.0.1:1", Timeout: 2 * time.Second}} // nobody listens there
-	b := &bundle{metrics: []string{strings.TrimPrefix(srv.URL, "http://"), "127.0.0.1:1"}, configs: []string{conf, broken}, logs: []string{log, filepath.Join(dir, "none")}, dir: dir}
+	b := &bundle{metrics: []string{strings.TrimPrefix(srv.URL, "http://"), "127.0.0.1:1"}, configs: []string{conf, broken, alias}, logs: []string{log, filepath.Join(dir, "none")}, dir: dir}
 	path := filepath.Join(dir, "out.tar.gz")
 	if err := a.bundleInto(t.Context(), b, path); err != nil {
 		t.Fatal(err)
@@ -74,7 +75,7 @@ func TestBundle_HasWhatCanBeHadAndNoSecret(t *testing.T) {
 			t.Errorf("%s: %q is missing: %.200s", name, want, text)
 		}
 	}
-	for _, want := range []string{"metrics-1.txt", "config-1.yaml", "log-1.txt"} {
+	for _, want := range []string{"metrics-1.txt", "config-1.yaml", "config-2.yaml", "log-1.txt"} {
 		if !strings.Contains(files["errors.txt"], want) || files[want] != "" {
 			t.Errorf("%s is not said to be missing: %s", want, files["errors.txt"])
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -95,6 +96,10 @@ func (c *copier) upload(ctx context.Context, src, dst string) error {
 }
 
 func (c *copier) uploadTree(ctx context.Context, src, dst string) error {
+	src, err := filepath.EvalSymlinks(src) // WalkDir does not follow a link that it starts at
+	if err != nil {
+		return err
+	}
 	return filepath.WalkDir(src, func(name string, d iofs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -134,8 +139,8 @@ func (c *copier) putFile(ctx context.Context, name, dst string) error {
 		return err
 	}
 	size := info.Size()
-	if !info.Mode().IsRegular() {
-		size = -1 // a pipe, or a device
+	if !info.Mode().IsRegular() || size == 0 {
+		size = -1 // a pipe, a device, or a file that is made as it is read, as in /proc: its end tells
 	}
 	return c.put(ctx, dst, f, size, name)
 }
@@ -202,14 +207,20 @@ func localName(href string) (string, error) {
 	return name, nil
 }
 
-// getFile downloads into a file beside dst first: dst is the old file or the new one, never a part.
+// getFile downloads into a file beside dst first: dst is the old file or the new one, never a part. It keeps the old one's
+// permissions. What is there and no file, such as a device or a pipe, is written to.
 func (c *copier) getFile(ctx context.Context, href, dst string) (err error) {
-	resp, err := c.call(ctx, http.MethodGet, href, "", nil, 0)
-	if err != nil {
-		return err
+	old := os.FileMode(0)
+	switch info, err := os.Stat(dst); {
+	case err == nil && !info.Mode().IsRegular():
+		return c.getInto(ctx, href, dst)
+	case err == nil:
+		old = info.Mode()
+		if dst, err = filepath.EvalSymlinks(dst); err != nil {
+			return err
+		}
 	}
-	defer resp.Body.Close() // all of it has been read, or an error says otherwise
-	f, err := os.CreateTemp(filepath.Dir(dst), "."+filepath.Base(dst)+".*")
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(dst), fmt.Sprintf(".dfs-cp-%016x", rand.Uint64())), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
 	}
@@ -218,11 +229,33 @@ func (c *copier) getFile(ctx context.Context, href, dst string) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	p := newProgress(c.stderr, remotePrefix+strings.TrimPrefix(href, rest.Prefix), resp.ContentLength)
-	_, err = io.Copy(f, p.reader(resp.Body))
-	p.end()
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+	if old != 0 {
+		err = f.Chmod(old.Perm())
+	}
+	if err = errors.Join(err, c.get(ctx, href, f), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), dst)
+}
+
+// getInto downloads into what dst is.
+func (c *copier) getInto(ctx context.Context, href, dst string) error {
+	f, err := os.OpenFile(dst, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.get(ctx, href, f), f.Close())
+}
+
+// get downloads into w, and shows how far it is.
+func (c *copier) get(ctx context.Context, href string, w io.Writer) error {
+	resp, err := c.call(ctx, http.MethodGet, href, "", nil, 0)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() // all of it has been read, or an error says otherwise
+	p := newProgress(c.stderr, remotePrefix+strings.TrimPrefix(href, rest.Prefix), resp.ContentLength)
+	defer p.end()
+	_, err = io.Copy(w, p.reader(resp.Body))
+	return err
 }

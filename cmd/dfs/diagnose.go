@@ -15,7 +15,7 @@ import (
 type examination struct {
 	Machine     *machine     // nil: not looked at
 	Unreachable error        // why no node answered; Status is nil then
-	Status      *fs.Status   // the cluster as the first node that answered, or the leader, sees it
+	Status      *fs.Status   // the cluster as the node sees it that can tell best
 	Nodes       []nodeAnswer // the members, each asked by itself
 	Insecure    bool         // asked without TLS
 }
@@ -76,7 +76,7 @@ func diagnoseNodes(x *examination, add func(name, cause, remedy string)) {
 		case n.Err != nil && !dead[n.ID]:
 			add("node-silent", fmt.Sprintf("node %s at %s does not answer: %v", n.ID, n.Addr, n.Err), "look at its process, its log, and the network between here and there")
 		case n.Err == nil:
-			diagnoseNode(n, add)
+			diagnoseNode(x.Status, n, add)
 		}
 		if x.Insecure && !loopback(n.Addr) {
 			add("no-tls", fmt.Sprintf("traffic with node %s at %s is neither encrypted nor authenticated", n.ID, n.Addr), "use a network that only the cluster can reach, or TLS")
@@ -88,7 +88,11 @@ func diagnoseNodes(x *examination, add func(name, cause, remedy string)) {
 	}
 }
 
-func diagnoseNode(n *nodeAnswer, add func(name, cause, remedy string)) {
+func diagnoseNode(s *fs.Status, n *nodeAnswer, add func(name, cause, remedy string)) {
+	if s.Quorum && !n.Status.Quorum && n.Status.Cluster != "" {
+		add("node-cut-off", fmt.Sprintf("node %s sees no quorum, though node %s does: it is cut off from the leader, and what it says may be out of date", n.ID, s.Node),
+			"look at the network between it and the other nodes; mounts that reach only this node fail")
+	}
 	u := &n.Status.Upkeep
 	if u.Lost > 0 {
 		add("replica-lost", fmt.Sprintf("node %s found replicas of its own missing or damaged and could not mend them, %d times", n.ID, u.Lost),
@@ -131,8 +135,8 @@ func loopback(addr string) bool {
 }
 
 func diagnoseMachine(m *machine, add func(name, cause, remedy string)) {
-	if m.Device != nil {
-		add("no-fuse", fmt.Sprintf("this machine cannot mount: %v", m.Device), "load the module (modprobe fuse) and allow this user to use /dev/fuse; a machine that only runs dfsnode needs neither")
+	if m.Device != "" {
+		add("no-fuse", fmt.Sprintf("this machine cannot mount: %s", m.Device), "load the module (modprobe fuse) and allow this user to use /dev/fuse; a machine that only runs dfsnode needs neither")
 	}
 	if m.OpenFiles < openFilesMin {
 		add("open-files", fmt.Sprintf("a process of this user may open %d files only", m.OpenFiles),

@@ -68,8 +68,8 @@ func (a *admin) examine(ctx context.Context, dir string) (*examination, error) {
 		if err != nil {
 			return err
 		}
-		x.Status = fromLeader(ctx, c, s)
 		x.Nodes = askMembers(ctx, c, s)
+		x.Status = bestStatus(s, x.Nodes)
 		return nil
 	})
 	if x.Status != nil {
@@ -81,8 +81,11 @@ func (a *admin) examine(ctx context.Context, dir string) (*examination, error) {
 	return x, nil
 }
 
-// askMembers asks every member that s names, all at once.
+// askMembers asks every member that s names, all at once, for half of the time that is left: one that hangs must not
+// take the rest of it from others.
 func askMembers(ctx context.Context, c *metarpc.Client, s *fs.Status) []nodeAnswer {
+	ctx, cancel := half(ctx)
+	defer cancel()
 	var list []nodeAnswer
 	for i := range s.Nodes {
 		if n := &s.Nodes[i]; n.Member && n.Addr != "" {
@@ -102,6 +105,41 @@ func askMembers(ctx context.Context, c *metarpc.Client, s *fs.Status) []nodeAnsw
 	}
 	asked.Wait()
 	return list
+}
+
+// half is ctx with half of the time that it has left.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/2)
+}
+
+// bestStatus is the view of the cluster that says most: a leader's with a quorum, of the newest term; else that of a node that
+// sees one; else first. A node that is cut off would say of all the others that they are dead.
+func bestStatus(first *fs.Status, nodes []nodeAnswer) *fs.Status {
+	best := first
+	for i := range nodes {
+		n := &nodes[i]
+		if n.Err != nil || n.Status.Cluster != first.Cluster {
+			continue
+		}
+		if a, b := rank(n.Status), rank(best); a > b || a == b && n.Status.Term > best.Term {
+			best = n.Status
+		}
+	}
+	return best
+}
+
+func rank(s *fs.Status) int {
+	switch {
+	case s.Quorum && s.Leader == s.Node:
+		return 2
+	case s.Quorum:
+		return 1
+	}
+	return 0
 }
 
 func writeFindings(w io.Writer, x *examination, list []finding) error {

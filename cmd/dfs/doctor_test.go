@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -10,7 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"dfs/fs"
+	"dfs/raftmeta/metarpc"
 )
 
 // healthy is a cluster of three with which nothing is wrong.
@@ -39,10 +43,14 @@ func TestDoctor_FindsWhatIsWrongAndNothingElse(t *testing.T) {
 		wants []string // the findings, in order
 		says  string
 	}{
-		"nothing":         {func(*examination) {}, nil, ""},
-		"nobody answers":  {func(x *examination) { x.Status, x.Nodes, x.Unreachable = nil, nil, errors.New("refused") }, []string{"unreachable"}, "refused"},
-		"no cluster":      {func(x *examination) { x.Status.Cluster = "" }, []string{"no-cluster"}, "node a belongs to no cluster"},
-		"no quorum":       {func(x *examination) { x.Status.Quorum = false }, []string{"no-quorum"}, "NO QUORUM"},
+		"nothing":        {func(*examination) {}, nil, ""},
+		"nobody answers": {func(x *examination) { x.Status, x.Nodes, x.Unreachable = nil, nil, errors.New("refused") }, []string{"unreachable"}, "refused"},
+		"no cluster":     {func(x *examination) { x.Status.Cluster = "" }, []string{"no-cluster"}, "node a belongs to no cluster"},
+		"no quorum":      {func(x *examination) { x.Status.Quorum = false }, []string{"no-quorum"}, "NO QUORUM"},
+		"a node cut off": {func(x *examination) { s := *x.Status; s.Quorum = false; x.Nodes[1].Status = &s }, []string{"node-cut-off"}, "node b sees no quorum, though node a does"},
+		"a long time-out": {func(x *examination) {
+			x.Status.Sessions[0].TimeoutMillis, x.Status.Sessions[0].IdleMillis = 60_000, 20_000
+		}, nil, ""},
 		"a dead node":     {func(x *examination) { x.Status.Nodes[2].State = fs.NodeDead }, []string{"redundancy", "quorum-margin", "node-down"}, "dfs node remove c"},
 		"it says no more": {func(x *examination) { x.Status.Nodes[2].State = fs.NodeDead; x.Nodes[2].Err = errors.New("refused") }, []string{"redundancy", "quorum-margin", "node-down"}, ""},
 		"a suspect node":  {func(x *examination) { x.Status.Nodes[2].State = fs.NodeSuspect }, []string{"redundancy", "quorum-margin", "node-suspect"}, "NODE c"},
@@ -70,7 +78,7 @@ func TestDoctor_FindsWhatIsWrongAndNothingElse(t *testing.T) {
 		"a slow answer":       {func(x *examination) { x.Nodes[0].Offset, x.Nodes[0].Took = 5*time.Second, 10*time.Second }, nil, ""},
 		"no TLS":              {func(x *examination) { x.Insecure, x.Nodes[1].Addr = true, "10.0.0.2:7400" }, []string{"no-tls"}, "10.0.0.2"},
 		"on loopback, no TLS": {func(x *examination) { x.Insecure = true }, nil, ""},
-		"no FUSE":             {func(x *examination) { x.Machine.Device = errors.New("no such file") }, []string{"no-fuse"}, "no such file"},
+		"no FUSE":             {func(x *examination) { x.Machine.Device = "no such file" }, []string{"no-fuse"}, "no such file"},
 		"few open files":      {func(x *examination) { x.Machine.OpenFiles = 1024 }, []string{"open-files"}, "1024"},
 		"a dead mount":        {func(x *examination) { x.Machine.Dead = []string{"/mnt/y"} }, []string{"mount-dead"}, "/mnt/y"},
 		"a hung mount":        {func(x *examination) { x.Machine.Hung = []string{"/mnt/z"} }, []string{"mount-hangs"}, "/mnt/z/.dfs/status"},
@@ -93,6 +101,35 @@ func TestDoctor_FindsWhatIsWrongAndNothingElse(t *testing.T) {
 		}
 		if !slices.Equal(names, c.wants) || !strings.Contains(out.String(), c.says) {
 			t.Errorf("%s: found %v, want %v that say %q:\n%s", name, names, c.wants, c.says, out)
+		}
+	}
+}
+
+func TestDoctor_TakesTheViewThatSaysMost(t *testing.T) {
+	view := func(node, leader fs.NodeID, term uint64, quorum bool) *fs.Status {
+		return &fs.Status{Cluster: "c", Node: node, Leader: leader, Term: term, Quorum: quorum}
+	}
+	cutOff, oldLeader := view("a", "", 9, false), view("o", "o", 3, true)
+	follower, leader, other := view("b", "c", 4, true), view("c", "c", 4, true), view("x", "x", 99, true)
+	other.Cluster = "another"
+	for _, c := range []struct {
+		first *fs.Status
+		rest  []*fs.Status
+		want  *fs.Status
+	}{
+		{cutOff, nil, cutOff}, {cutOff, []*fs.Status{cutOff, follower}, follower}, {follower, []*fs.Status{cutOff, oldLeader, leader, follower}, leader},
+		{cutOff, []*fs.Status{nil, leader, oldLeader}, leader}, {follower, []*fs.Status{other}, follower},
+	} {
+		var nodes []nodeAnswer
+		for _, s := range c.rest {
+			n := nodeAnswer{Status: s}
+			if s == nil {
+				n.Err = errors.New("refused")
+			}
+			nodes = append(nodes, n)
+		}
+		if got := bestStatus(c.first, nodes); got != c.want {
+			t.Errorf("%+v: took %+v", c.first, got)
 		}
 	}
 }
@@ -145,5 +182,31 @@ func TestMounts_AreNotWaitedForLong(t *testing.T) {
 			t.Errorf("dead %v, hung %v after %v", dead, hung, time.Since(began))
 		}
 		close(forever)
+	})
+}
+
+// hangs is a connection to a node that takes questions and answers none.
+type hangs struct{ grpc.ClientConnInterface }
+
+func (hangs) Invoke(ctx context.Context, _ string, _, _ any, _ ...grpc.CallOption) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestNodeThatHangs_LeavesTimeForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := metarpc.NewClient(metarpc.Config{Peers: []string{"a:1"}, OpTimeout: 10 * time.Second,
+			Dial: func(string) (grpc.ClientConnInterface, error) { return hangs{}, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close() // which does not fail
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // less than one attempt may take
+		defer cancel()
+		began := time.Now()
+		nodes := askMembers(ctx, c, healthy())
+		if took := time.Since(began); len(nodes) != 3 || nodes[0].Err == nil || took > 2*time.Second || ctx.Err() != nil {
+			t.Errorf("%d nodes after %v, %v", len(nodes), took, nodes)
+		}
 	})
 }

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,6 +146,52 @@ func TestCpOfATree_CopiesAllOfIt(t *testing.T) {
 	}
 	if code, _, errs := n.dfs("", "cp", "dfs:/dst", dir); code != cli.ExitUsage || !strings.Contains(errs, "use -r") {
 		t.Errorf("a directory without -r: %d %s", code, errs)
+	}
+}
+
+func TestCp_WritesToWhatIsThereAsCpDoes(t *testing.T) {
+	n, dir := startNode(t, rest.Config{}), t.TempDir()
+	n.mustDfs("cp", "/proc/self/status", "dfs:/proc") // has no size before it is read
+	if got := n.mustDfs("cat", "/proc"); !strings.Contains(got, "Pid:") {
+		t.Errorf("a file of /proc has become %q", got)
+	}
+	tree, link := filepath.Join(dir, "tree"), filepath.Join(dir, "link")
+	writeFile(t, filepath.Join(tree, "f"), "in the tree")
+	if err := os.Symlink("tree", link); err != nil {
+		t.Fatal(err)
+	}
+	n.mustDfs("cp", "-r", link, "dfs:/copy")
+	if got := n.mustDfs("cat", "/copy/f"); got != "in the tree" {
+		t.Errorf("a link to a directory has become %q", got)
+	}
+	defer syscall.Umask(syscall.Umask(0o077))
+	long := filepath.Join(dir, strings.Repeat("n", fs.NameMax))
+	n.mustDfs("cp", "dfs:/copy/f", long)
+	if info, err := os.Stat(long); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the umask is not obeyed: %v, %v", info.Mode(), err)
+	}
+	old, oldLink, pipe := filepath.Join(dir, "old"), filepath.Join(dir, "old-link"), filepath.Join(dir, "pipe")
+	writeFile(t, old, "old")
+	if err := errors.Join(os.Chmod(old, 0o640), os.Symlink("old", oldLink), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	n.mustDfs("cp", "dfs:/copy/f", oldLink)
+	info, err := os.Stat(old)
+	if got, readErr := os.ReadFile(old); err != nil || readErr != nil || string(got) != "in the tree" || info.Mode().Perm() != 0o640 {
+		t.Errorf("what a link leads to: %q, %v, %v, %v", got, info.Mode(), err, readErr)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	n.mustDfs("cp", "dfs:/copy/f", pipe)
+	if info, err := os.Lstat(pipe); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("the pipe was replaced: %v, %v", info.Mode(), err)
+	}
+	got := make([]byte, len("in the tree"))
+	if _, err := io.ReadFull(reader, got); err != nil || string(got) != "in the tree" {
+		t.Errorf("through the pipe: %q, %v", got, err)
 	}
 }
 

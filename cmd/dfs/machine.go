@@ -14,7 +14,7 @@ import (
 
 // machine is what the doctor looks at on the machine that it runs on.
 type machine struct {
-	Device    error  // why /dev/fuse cannot be used; nil: it can
+	Device    string // why /dev/fuse cannot be used; empty: it can
 	OpenFiles uint64 // the soft limit of this user's processes
 	DataDir   string // empty: no node's directory is here
 	DataType  string // of the filesystem that it lies on, as far as it is known by name
@@ -27,7 +27,10 @@ type machine struct {
 
 // examineMachine looks without changing anything. dir is where a node's data would be.
 func examineMachine(dir string) (*machine, error) {
-	m := &machine{Device: fuseDevice()}
+	m := &machine{}
+	if err := fuseDevice(); err != nil {
+		m.Device = err.Error()
+	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, fmt.Errorf("limit of open files: %w", err)

@@ -26,7 +26,7 @@ the requests of the kernel that it answers.
 
 Mounts tell what they do with their beats, a few a session timeout: a pause of less than that between two looks shows 0, and what
 a beat brought, by turns. Without a leader nobody hears of mounts. A node or mount that is new, or was started anew between two
-looks, shows dashes.`
+looks, shows dashes, as does a mount of which the leader has not heard what it does.`
 
 // top is one invocation.
 type top struct {
@@ -104,7 +104,7 @@ func (a *admin) watch(ctx context.Context, t *top, w io.Writer) error {
 // look is one sample of everybody's counters.
 type look struct {
 	at     time.Time
-	status *fs.Status // the leader's, or that of a node that answered
+	status *fs.Status // of the node that can tell best
 	nodes  []nodeAnswer
 }
 
@@ -114,12 +114,8 @@ func (a *admin) look(ctx context.Context) (l *look, err error) {
 		if err != nil {
 			return err
 		}
-		l = &look{at: time.Now(), status: s, nodes: askMembers(ctx, c, s)}
-		for i := range l.nodes {
-			if n := &l.nodes[i]; n.ID == s.Leader && n.Err == nil {
-				l.status = n.Status
-			}
-		}
+		l = &look{at: time.Now(), nodes: askMembers(ctx, c, s)}
+		l.status = bestStatus(s, l.nodes)
 		return nil
 	})
 	return l, err
@@ -166,7 +162,10 @@ func compare(last, next *look) *flow {
 	for i := range next.status.Sessions {
 		m := &next.status.Sessions[i]
 		r := rate{Name: m.Mount.Path, Host: m.Mount.Host, Session: m.ID}
-		before := slices.IndexFunc(last.status.Sessions, func(l fs.SessionStatus) bool { return l.ID == m.ID && l.IdleMillis >= 0 })
+		// A leader that is new has heard nothing of what the mount did before: from there on it would have done all of it now.
+		before := slices.IndexFunc(last.status.Sessions, func(l fs.SessionStatus) bool {
+			return l.ID == m.ID && l.IdleMillis >= 0 && l.Activity != fs.Activity{}
+		})
 		if m.IdleMillis >= 0 && before >= 0 {
 			r.between(&last.status.Sessions[before].Activity, &m.Activity, seconds)
 		}

@@ -17,7 +17,8 @@ func TestTop_ShowsRatesBetweenTwoLooks(t *testing.T) {
 	next := &look{at: began.Add(2 * time.Second), status: healthy(), nodes: []nodeAnswer{
 		{ID: "a", Status: &fs.Status{Activity: fs.Activity{Ops: 300, Errors: 3, BusyNanos: 2e9, ReadBytes: 4 << 20, WriteBytes: 1 << 20, InFlight: 7}}},
 		{ID: "b", Status: &fs.Status{}}, {ID: "c", Status: &fs.Status{Activity: fs.Activity{Ops: 20}}}}}
-	next.status.Sessions[0].Activity = fs.Activity{Ops: 50, BusyNanos: 50e6}
+	last.status.Sessions[0].Activity = fs.Activity{Ops: 10, BusyNanos: 10e6}
+	next.status.Sessions[0].Activity = fs.Activity{Ops: 60, BusyNanos: 60e6}
 	next.status.Sessions = append(next.status.Sessions, fs.SessionStatus{Session: fs.Session{ID: 8}, Mount: fs.Mount{Host: "h", Path: "/new"}, Activity: fs.Activity{Ops: 9}})
 	out := &strings.Builder{}
 	if err := (&top{}).show(out, compare(last, next)); err != nil {
@@ -43,8 +44,18 @@ func TestTop_ShowsRatesBetweenTwoLooks(t *testing.T) {
 	}
 }
 
+func TestTopOfANewLeader_DoesNotTakeAMountsPastForItsPresent(t *testing.T) {
+	last, next := &look{status: healthy()}, &look{at: time.Time{}.Add(time.Second), status: healthy()}
+	next.status.Sessions[0].Activity = fs.Activity{Ops: 1 << 40}
+	if f := compare(last, next); f.Mounts[0].Known {
+		t.Errorf("%+v", f.Mounts[0])
+	}
+}
+
 func TestTopWithoutLeader_KnowsNothingOfMounts(t *testing.T) {
 	last, next := &look{status: healthy()}, &look{at: time.Time{}.Add(time.Second), status: healthy()}
+	last.status.Sessions[0].Activity = fs.Activity{Ops: 1}
+	next.status.Sessions[0].Activity = fs.Activity{Ops: 2}
 	next.status.Sessions[0].IdleMillis = -1
 	if f := compare(last, next); f.Mounts[0].Known {
 		t.Errorf("%+v", f.Mounts[0])
