@@ -232,3 +232,8 @@ func (s *Store) read(ctx context.Context) (leave func(), err error) {
 	}
 	return s.reading.RUnlock, nil
 }
+
+// Alive returns when the writer has come to it: a writer that hangs, in the disk or elsewhere, does not, and ctx ends.
+func (s *Store) Alive(ctx context.Context) error {
+	return s.submit(ctx, &job{alone: func() error { return nil }})
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dfs/cmd/dfsnode/node"
+	"dfs/cmd/dfsnode/service"
 	"dfs/cmd/internal/cli"
 	"dfs/cmd/internal/config"
 	"dfs/cmd/internal/pidfile"
@@ -52,6 +53,10 @@ func run(cmd *cobra.Command, options *config.Node, env []string) (err error) {
 		return err
 	}
 	log := options.Log.New(cmd.ErrOrStderr())
+	manager, err := service.New(log)
+	if err != nil {
+		return err
+	}
 	n, err := node.Open(cmd.Context(), *options, node.Deps{Version: version.String(), Faults: faults, Logger: log})
 	if err != nil {
 		return err
@@ -61,9 +66,25 @@ func run(cmd *cobra.Command, options *config.Node, env []string) (err error) {
 	if err := pidfile.Write(options.PIDFile); err != nil {
 		return err
 	}
-	if err := n.Run(cmd.Context()); !errors.Is(err, context.Canceled) {
+	err = serve(cmd.Context(), n, manager)
+	manager.Stopping()
+	if !errors.Is(err, context.Canceled) {
 		return err
 	}
 	log.Info("stopping on a signal")
 	return nil
+}
+
+// serve runs the node, and keeps the service manager informed, until ctx ends or the node fails.
+func serve(ctx context.Context, n *node.Node, manager *service.Manager) error {
+	ctx, cancel := context.WithCancel(ctx)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		manager.Run(ctx, n)
+	}()
+	err := n.Run(ctx)
+	cancel()
+	<-told
+	return err
 }

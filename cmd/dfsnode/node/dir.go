@@ -19,6 +19,9 @@ const (
 	lockName = "LOCK"
 	nodeName = "NODE"
 	format   = "dfs-node 1"
+
+	blobsName = "blobs" // the blob store's directory
+	metaName  = "meta"  // the metadata's
 )
 
 // validName is what a node may be called: it stands in status tables, logs and on disk.

@@ -35,7 +35,7 @@ func (n *Node) openTransport(ctx context.Context) (err error) {
 
 func (n *Node) openStore(ctx context.Context) (err error) {
 	n.store, err = badgerstore.Open(ctx, badgerstore.Config{
-		Dir: n.dir.sub("blobs"), NodeID: n.dir.id, ReserveBytes: uint64(n.cfg.Reserve), MaxBytes: uint64(n.cfg.MaxBytes),
+		Dir: n.dir.sub(blobsName), NodeID: n.dir.id, ReserveBytes: uint64(n.cfg.Reserve), MaxBytes: uint64(n.cfg.MaxBytes),
 		Fence: n.fenced, Faults: n.deps.Faults, Logger: n.log,
 	})
 	if err != nil {
@@ -54,7 +54,7 @@ func (n *Node) fenced(epoch fs.Epoch, session fs.SessionID) bool {
 
 func (n *Node) openMeta(context.Context) (err error) {
 	n.meta, err = raftmeta.Open(raftmeta.Config{
-		ID: n.dir.id, Dir: n.dir.sub("meta"), Addr: n.transport.Addr(), Zone: n.cfg.Zone, Version: n.deps.Version,
+		ID: n.dir.id, Dir: n.dir.sub(metaName), Addr: n.transport.Addr(), Zone: n.cfg.Zone, Version: n.deps.Version,
 		Transport: raftmeta.NewTransport(cluster.RaftLayer[raft.ServerAddress](n.transport), n.dir.id, n.log),
 		Gossip:    n.members, Details: n.details, Staged: n.staged,
 		Observer: raftmeta.Observer{
