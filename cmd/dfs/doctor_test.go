@@ -200,7 +200,7 @@ func TestNodeThatHangs_LeavesTimeForTheOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close() // which does not fail
+		defer c.Close()                                                // which does not fail
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // less than one attempt may take
 		defer cancel()
 		began := time.Now()

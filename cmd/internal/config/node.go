@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -61,7 +62,7 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	flags.StringVar(&n.Join, "join", "", "gossip addresses of nodes to join, comma-separated; default port 7401")
 	flags.StringVar(&n.JoinToken, "join-token", "", "token made by \"dfs join-token\", or @FILE with one: gets a new machine its certificate, into --tls-dir; ignored once that is there")
 	flags.StringVar(&n.Enrol, "enrol", "", "RPC addresses of nodes to show --join-token to, comma-separated; default port 7400 (default: the hosts of --join)")
-	flags.IntVar(&n.BootstrapExpect, "bootstrap-expect", 0, "form a new cluster as soon as this many new nodes see each other (default 1 without --join)")
+	flags.IntVar(&n.BootstrapExpect, "bootstrap-expect", 0, "form a new cluster as soon as this many new nodes see each other (default 1 without --join and --config)")
 	flags.StringVar(&n.Zone, "zone", "", "failure domain, such as a rack: replicas are spread over zones")
 	flags.IntVar(&n.Voters, "voters", 3, "how many nodes vote in Raft: 1, 3 or 5; the others learn")
 	flags.IntVar(&n.Replicas, "replicas", 3, "copies of every blob; counts when the cluster is formed")
@@ -79,8 +80,11 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	n.Log.register(flags)
 }
 
-// DefaultDir is the system's place for root and the user's for others.
+// DefaultDir is the service's under systemd, the system's place for root and the user's for others.
 func DefaultDir() string {
+	if d, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); d != "" { // StateDirectory= in the unit
+		return d
+	}
 	if os.Geteuid() == 0 {
 		return "/var/lib/dfs"
 	}
@@ -99,6 +103,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if n.BootstrapExpect == 0 && n.Join == "" {
+		if n.File != "" { // a package's file, not filled in yet, must not make a cluster that nobody wanted
+			return fmt.Errorf("%w: with --config (%s) say what the node belongs to: join, with bootstrap-expect for a new cluster; or bootstrap-expect: 1 for a cluster of one", ErrUsage, n.File)
+		}
 		n.BootstrapExpect = 1
 	}
 	switch {
