@@ -30,13 +30,14 @@ type admin struct {
 func command(env []string) *cobra.Command {
 	a := &admin{env: env}
 	root := &cobra.Command{
-		Use:     "dfs",
-		Short:   "Look into and operate a dfs cluster",
-		Long:    long,
-		Version: version.String(),
-		Example: examples,
-		Args:    cli.Args(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:         "dfs",
+		Short:       "Look into and operate a dfs cluster",
+		Long:        long,
+		Version:     version.String(),
+		Example:     examples,
+		Args:        cli.Args(cobra.NoArgs),
+		Annotations: map[string]string{cli.SeeAlso: "dfsnode(8), dfsmount(8), mount.dfs(8)"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := config.Load(cmd.Flags(), env); err != nil {
 				return err

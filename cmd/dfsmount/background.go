@@ -25,6 +25,11 @@ const (
 	readyOK   = "ok"
 )
 
+var (
+	errInterrupted = errors.New("interrupted")
+	errNoProcess   = errors.New("the mount's process cannot be started")
+)
+
 // detach starts the second process with args and waits for its line, at most patience.
 func detach(ctx context.Context, args []string, logFile string, patience time.Duration) error {
 	log, err := openLog(logFile)
@@ -47,7 +52,7 @@ func detach(ctx context.Context, args []string, logFile string, patience time.Du
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		w.Close() // the error above is the one that counts
-		return err
+		return fmt.Errorf("%w: %w", errNoProcess, err)
 	}
 	if err := w.Close(); err != nil {
 		return err
@@ -69,7 +74,7 @@ func detach(ctx context.Context, args []string, logFile string, patience time.Du
 	case <-time.After(patience):
 		err = fmt.Errorf("not mounted after %s; see %s", patience, log.Name())
 	case <-ctx.Done():
-		err = errors.New("interrupted")
+		err = errInterrupted
 	}
 	// It may yet mount after we have said that it did not: stop it, and wait until it is gone.
 	return errors.Join(err, stop(cmd))

@@ -14,9 +14,9 @@ default: the kernel checks permission bits), no_default_permissions, suid and de
 noexec; options for mount(8) and systemd such as noauto, nofail, _netdev and x-… are accepted and
 ignored. Every flag is a mount option too: -o tls-dir=/etc/dfs/tls,read-policy=p2c.
 
-In /etc/fstab, with dfsmount also installed as /sbin/mount.fuse.dfs:
+In /etc/fstab, with dfsmount also installed as /sbin/mount.dfs, which the packages do (see mount.dfs(8)):
 
-    a,b,c  /mnt/x  fuse.dfs  _netdev,tls-dir=/etc/dfs/tls,allow_other  0 0
+    a,b,c  /mnt/x  dfs  _netdev,tls-dir=/etc/dfs/tls,allow_other  0 0
 
 A machine without a certificate gets one by a token from "dfs join-token --role mount", into --tls-dir:
 --join-token TOKEN, or @FILE with the token in it. Certificates renew themselves.
@@ -36,3 +36,44 @@ const examples = `  # the cluster on this machine
 
   # read-only, in the foreground
   dfsmount -f -o ro 127.0.0.1:7410 /mnt/y`
+
+const helperLong = `mount.dfs is what mount(8) runs for the type dfs, and so what makes lines of /etc/fstab work. It is
+dfsmount(8) under another name, with the arguments and exit codes that mount(8) wants.
+
+NODES names some or all of the cluster's nodes (comma-separated, default port 7400); the others are learnt
+from them. mount.dfs returns when the mount works, or has failed and it has said why; the mount's process
+goes on in the background and logs under /var/log/dfs.
+
+Mount options:
+
+    ro, rw                     no changes, or changes (default)
+    allow_other                let every user in, not just the one who mounts
+    default_permissions        the kernel checks permission bits (default)
+    no_default_permissions     it does not
+    suid, dev, exec            as in mount(8); nosuid, nodev and exec are the default
+    nosuid, nodev, noexec
+    insecure                   allow unencrypted, unauthenticated traffic beyond loopback
+    tls_dir=DIR                speak TLS with the files in DIR, made by "dfs ca issue"
+    log_level=…, log_file=…    and every other long flag of dfsmount(8), with _ or -
+
+Options for mount(8), systemd and the boot scripts are accepted and ignored: noauto, nofail, _netdev, user,
+users, noatime and their like, comment=… and x-…. Another option is an error, unless -s is given.
+
+_netdev has to be said in /etc/fstab: mount(8) and systemd do not know that dfs needs the network, and
+mount it after the network, and unmount it before the network goes, only if they are told. systemd makes a
+mount unit of the line (mnt-x.mount for /mnt/x); x-systemd.automount in it mounts at first use instead
+of at boot, and nofail lets the machine boot without the cluster.
+
+A mount's options cannot be changed (mount -o remount): umount it and mount again.
+
+The exit codes are those of mount(8): 0 mounted, 1 wrong usage, 2 no process could be started,
+8 interrupted, 32 not mounted.`
+
+const helperExamples = `  # by hand
+  mount -t dfs a,b,c /mnt/x -o tls_dir=/etc/dfs/tls,allow_other
+
+  # in /etc/fstab
+  a,b,c  /mnt/x  dfs  _netdev,nofail,tls_dir=/etc/dfs/tls,allow_other  0 0
+
+  # what is mounted
+  findmnt -t fuse.dfs`

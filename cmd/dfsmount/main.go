@@ -18,29 +18,36 @@ import (
 )
 
 func main() {
+	if isHelper(os.Args[0]) {
+		h := &helper{}
+		os.Exit(h.exitCode(cli.Main(h.command(os.Environ()), os.Args[1:], os.Stdout, os.Stderr)))
+	}
 	os.Exit(cli.Main(command(os.Args[1:], os.Environ()), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // mounter is one invocation.
 type mounter struct {
 	config.Mount
-	fuse  fuseOptions
-	ready ready
-	args  []string
-	env   []string
+	fuse   fuseOptions
+	ready  ready
+	sloppy bool // unknown mount options are ignored
+	fake   bool // nothing is mounted
+	args   []string
+	env    []string
 }
 
 func command(args, env []string) *cobra.Command { return newCommand(&mounter{args: args, env: env}) }
 
 func newCommand(m *mounter) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "dfsmount [NODES] DIRECTORY [flags]",
-		Short:   "Mount the filesystem of a dfs cluster",
-		Long:    long,
-		Example: examples,
-		Version: version.String(),
-		Args:    cli.Args(oneOrTwo),
-		RunE:    m.run,
+		Use:         "dfsmount [NODES] DIRECTORY [flags]",
+		Short:       "Mount the filesystem of a dfs cluster",
+		Long:        long,
+		Example:     examples,
+		Version:     version.String(),
+		Args:        cli.Args(oneOrTwo),
+		Annotations: map[string]string{cli.Section: "8", cli.SeeAlso: "mount.dfs(8), dfsnode(8), dfs(1), umount(8)"},
+		RunE:        m.run,
 	}
 	m.Register(cmd.Flags())
 	cmd.Flags().IntVar(&m.ready.fd, readyFlag, 0, "")
@@ -65,7 +72,7 @@ func oneOrTwo(_ *cobra.Command, args []string) error {
 // acceptMountHelperFlags declares what mount(8) gives to the helper of a filesystem type, and what means nothing here.
 func (m *mounter) acceptMountHelperFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolP("no-mtab", "n", false, "")
-	cmd.Flags().BoolP("sloppy", "s", false, "")
+	cmd.Flags().BoolVarP(&m.sloppy, "sloppy", "s", false, "")
 	cmd.Flags().Bool("verbose", false, "")
 	cmd.Flags().StringP("type", "t", "", "")
 }
@@ -73,6 +80,9 @@ func (m *mounter) acceptMountHelperFlags(cmd *cobra.Command) {
 func (m *mounter) run(cmd *cobra.Command, args []string) error {
 	if err := m.configure(cmd, args); err != nil {
 		return err
+	}
+	if m.fake {
+		return checkMountPoint(m.Dir)
 	}
 	if !m.Foreground && m.ready.fd == 0 {
 		return m.background(cmd.Context())
@@ -89,7 +99,7 @@ func (m *mounter) configure(cmd *cobra.Command, args []string) (err error) {
 	if len(args) == 2 {
 		m.Hosts = args[0]
 	}
-	if m.fuse, err = parseOptions(m.Options, cmd.Flags()); err != nil {
+	if m.fuse, err = parseOptions(m.Options, cmd.Flags(), m.sloppy); err != nil {
 		return err
 	}
 	if err := config.Load(cmd.Flags(), m.env); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,15 +27,21 @@ var ignored = []string{"defaults", "rw", "auto", "noauto", "nofail", "_netdev", 
 	"nolazytime", "diratime", "strictatime", "nostrictatime", "iversion", "noiversion", "loud", "silent"}
 
 // parseOptions reads the -o options. What is neither a mount option nor ignored must be the name of a flag, so that a
-// line of fstab can say everything that a command line can: -o insecure,read-policy=p2c.
-func parseOptions(list []string, flags *pflag.FlagSet) (fuseOptions, error) {
+// line of fstab can say everything that a command line can: -o insecure,read-policy=p2c. Where sloppy is set, it need not.
+func parseOptions(list []string, flags *pflag.FlagSet, sloppy bool) (fuseOptions, error) {
 	o := fuseOptions{defaultPermissions: true}
 	for _, item := range list {
 		name, value, hasValue := strings.Cut(strings.TrimSpace(item), "=")
-		if name == "" || slices.Contains(ignored, name) || strings.HasPrefix(name, "x-") || name == "comment" {
+		if name == "" || slices.Contains(ignored, name) || strings.HasPrefix(strings.ToLower(name), "x-") || name == "comment" {
 			continue
 		}
 		if o.set(name) {
+			continue
+		}
+		if name == "remount" {
+			return o, fmt.Errorf("%w: mount option %q: a mount keeps its options; umount it and mount again (another mount beside it may have others, such as ro)", config.ErrUsage, item)
+		}
+		if sloppy && !isOption(flags, strings.ReplaceAll(name, "_", "-")) {
 			continue
 		}
 		if err := setFlag(flags, strings.ReplaceAll(name, "_", "-"), value, hasValue); err != nil {
@@ -66,17 +73,23 @@ func (o *fuseOptions) set(name string) bool {
 	return true
 }
 
-func setFlag(flags *pflag.FlagSet, name, value string, hasValue bool) error {
+// isOption reports whether a flag may be said as a mount option.
+func isOption(flags *pflag.FlagSet, name string) bool {
 	f := flags.Lookup(name)
-	if f == nil || f.Hidden || name == "options" || name == "config" {
-		return fmt.Errorf("unknown; see dfsmount --help")
+	return f != nil && !f.Hidden && name != "options" && name != "config"
+}
+
+func setFlag(flags *pflag.FlagSet, name, value string, hasValue bool) error {
+	if !isOption(flags, name) {
+		return errors.New("unknown; see mount.dfs(8) or dfsmount --help")
 	}
+	f := flags.Lookup(name)
 	if f.Changed {
 		return nil // the command line is stronger
 	}
 	if !hasValue {
 		if f.NoOptDefVal == "" {
-			return fmt.Errorf("needs a value")
+			return errors.New("needs a value")
 		}
 		value = f.NoOptDefVal
 	}

@@ -24,12 +24,13 @@ func main() {
 func command(env []string) *cobra.Command {
 	options := &config.Node{}
 	cmd := &cobra.Command{
-		Use:     "dfsnode [NODES] [flags]",
-		Short:   "Run one node of a dfs cluster",
-		Long:    long,
-		Example: examples,
-		Version: version.String(),
-		Args:    cli.Args(cobra.MaximumNArgs(1)),
+		Use:         "dfsnode [NODES] [flags]",
+		Short:       "Run one node of a dfs cluster",
+		Long:        long,
+		Example:     examples,
+		Version:     version.String(),
+		Args:        cli.Args(cobra.MaximumNArgs(1)),
+		Annotations: map[string]string{cli.Section: "8", cli.SeeAlso: "dfsmount(8), mount.dfs(8), dfs(1), systemd.service(5)"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := config.Load(cmd.Flags(), env); err != nil {
 				return err

@@ -30,6 +30,13 @@ func Main(cmd *cobra.Command, args []string, stdout, stderr io.Writer) int {
 		<-ctx.Done()
 		stop() // from here on the default action is back
 	}()
+	if len(args) == 2 && args[0] == filesFlag {
+		if err := writeFiles(cmd, args[1]); err != nil {
+			fmt.Fprintf(stderr, "%s: %v\n", cmd.Name(), err)
+			return ExitFailed
+		}
+		return ExitOK
+	}
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
