@@ -4,13 +4,16 @@ VERSION    ?= $(shell git describe --always --dirty 2>/dev/null || echo devel)
 LDFLAGS    := -s -w -X dfs/cmd/internal/version.version=$(VERSION)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo demo-down test race fuzz check format vet staticcheck bench generate
+.PHONY: help build packages demo demo-down test race fuzz check format vet staticcheck bench generate
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 build: ## static binaries into ./bin
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/dfsnode ./cmd/dfsmount ./cmd/dfs
+
+packages: ## .deb and .rpm for amd64 and arm64 into ./dist
+	.packaging/build
 
 demo: build ## three nodes on this machine, mounted at ./mnt; returns while they stay up
 	@.ci/demo up

@@ -51,7 +51,7 @@ func ignoredByGit(t *testing.T) []string {
 			ignored = append(ignored, e.Name())
 		}
 	}
-	return append(ignored, "bin", "mnt")
+	return append(ignored, "bin", "dist", "mnt")
 }
 
 func TestFloors_NameOnlyPackagesThatMayExist(t *testing.T) {

@@ -89,7 +89,7 @@ func Load(fsys fs.FS) ([]Package, error) {
 // skipDir passes over what is no source of ours; "mnt" is where the demo mounts, and walking it would be a test of dfs.
 func skipDir(name string) bool {
 	base := path.Base(name)
-	return name != "." && (strings.HasPrefix(base, ".") || base == "testdata") || name == "mnt" || name == "bin"
+	return name != "." && (strings.HasPrefix(base, ".") || base == "testdata") || name == "mnt" || name == "bin" || name == "dist"
 }
 
 func parse(fsys fs.FS, name string) (File, error) {
