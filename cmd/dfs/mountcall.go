@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// mount(8) has no helper for the type fuse.dfs unless one is installed as /sbin/mount.fuse.dfs; it then asks mount.fuse,
+// mount(8) has no helper for the type fuse.dfs unless one is installed as /sbin/mount.fuse.dfs, as our packages do; it then asks mount.fuse,
 // which runs a program named like the subtype: "dfs NODES DIRECTORY -o OPTIONS". That is this program, but the caller
 // means dfsmount.
 

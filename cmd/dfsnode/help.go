@@ -28,11 +28,17 @@ Ports: 7400 RPC and Raft (TCP), 7401 gossip (TCP and UDP), 7480 HTTP, 7490 metri
 
 Every option can also come from the environment (--bootstrap-expect is DFS_BOOTSTRAP_EXPECT) or from
 a YAML file given with --config ("bootstrap-expect: 3"); flags win over the environment, which wins
-over the file. Unknown names are errors.
+over the file. Unknown names are errors. With --config a node forms a cluster of one only if
+bootstrap-expect says so.
 
 SIGTERM and SIGINT stop the node cleanly: it leaves gossip and hands over leadership. Killing it loses
 nothing that was acknowledged. The exit code is 0 after a clean stop, 1 after a failure and 2 after
 wrong usage.
+
+Under systemd (Type=notify, as in the packages' dfsnode.service) the node says READY once it serves, whether
+or not it belongs to a cluster yet, and how it stands as STATUS. It beats the watchdog only when a small write
+to each of its disks has just been synced and its parts have answered: one whose disk or process hangs is
+started again, one whose disk is full is not.
 
 For tests: DFS_FAILPOINTS="STEP=ACTION[@N],…" kills (kill), fails (error) or delays (sleep:100ms) the
 process at a named step of a protocol, at its N-th time.`
