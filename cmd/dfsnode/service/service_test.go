@@ -27,6 +27,12 @@ func (p *patient) Probe(ctx context.Context) error {
 	return probe(ctx)
 }
 
+func (p *patient) probes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
 func (p *patient) become(probe func(context.Context) error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,6 +54,12 @@ func (h *heard) notify(state string) error {
 	defer h.mu.Unlock()
 	h.all = append(h.all, strings.Split(state, "\n")...)
 	return nil
+}
+
+func (h *heard) states() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.all)
 }
 
 func (h *heard) count(state string) (n int) {
@@ -81,8 +93,8 @@ func managed(t *testing.T, patience time.Duration, p *patient, test func(h *hear
 
 func TestLivingNode_IsReadyAndBeatsThriceInThePatience(t *testing.T) {
 	managed(t, 9*time.Second, &patient{probe: well}, func(h *heard) {
-		if h.all[0] != "READY=1" || h.count("WATCHDOG=1") != 1 {
-			t.Errorf("at once: %q", h.all)
+		if h.states()[0] != "READY=1" || h.count("WATCHDOG=1") != 1 {
+			t.Errorf("at once: %q", h.states())
 		}
 		time.Sleep(30*time.Second + time.Millisecond)
 		synctest.Wait()
@@ -111,14 +123,14 @@ func TestHangingProbe_MeansNoBeatAndNoSecondProbe(t *testing.T) {
 		release := make(chan struct{})
 		p.become(func(context.Context) error { <-release; return nil })
 		time.Sleep(4 * time.Second)
-		before, probes := h.count("WATCHDOG=1"), p.count
+		before, probes := h.count("WATCHDOG=1"), p.probes()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if n := h.count("WATCHDOG=1"); n != before {
 			t.Errorf("%d beats while the probe hung", n-before)
 		}
-		if p.count != probes {
-			t.Errorf("%d further probes were started", p.count-probes)
+		if n := p.probes(); n != probes {
+			t.Errorf("%d further probes were started", n-probes)
 		}
 		if h.count("STATUS=hangs") == 0 {
 			t.Error("the status does not say so")
@@ -157,8 +169,8 @@ func TestFailingProbe_IsNoBeatAndIsSaid(t *testing.T) {
 	managed(t, 9*time.Second, p, func(h *heard) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if h.count("WATCHDOG=1") != 0 || !slices.Contains(h.all, "STATUS=probe failed: ouch") {
-			t.Errorf("%q", h.all)
+		if h.count("WATCHDOG=1") != 0 || !slices.Contains(h.states(), "STATUS=probe failed: ouch") {
+			t.Errorf("%q", h.states())
 		}
 	})
 }
@@ -168,8 +180,8 @@ func TestNoWatchdog_MeansStatusWithoutProbes(t *testing.T) {
 	managed(t, 0, p, func(h *heard) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if p.count != 0 || h.count("WATCHDOG=1") != 0 || h.count("STATUS=fine") != 1 {
-			t.Errorf("%d probes, %q", p.count, h.all)
+		if p.probes() != 0 || h.count("WATCHDOG=1") != 0 || h.count("STATUS=fine") != 1 {
+			t.Errorf("%d probes, %q", p.probes(), h.states())
 		}
 	})
 }
