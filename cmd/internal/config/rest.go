@@ -17,7 +17,7 @@ type REST struct {
 }
 
 func (r *REST) register(flags *pflag.FlagSet) {
-	flags.StringVar(&r.TokenFile, "rest-token-file", "", "file of bearer tokens, one a line, one of which opens /v1/fs/ (wanted beyond loopback, unless --insecure)")
+	flags.StringVar(&r.TokenFile, "rest-token-file", "", "file of bearer tokens, one a line, one of which opens /v1/fs/; read again when it changes (wanted beyond loopback, unless --insecure)")
 	flags.Var(&r.MaxBytes, "rest-max-bytes", "largest file that /v1/fs/ takes (default: any)")
 	flags.Uint32Var(&r.UID, "rest-uid", 0, "owner of the files that are made through /v1/fs/")
 	flags.Uint32Var(&r.GID, "rest-gid", 0, "group of the files that are made through /v1/fs/")
