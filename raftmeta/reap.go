@@ -58,15 +58,16 @@ func (r *reign) reapPiece(orphans []fs.Ino) {
 	}
 }
 
-// stillOrphans asks the local state, which has applied the command that was just answered.
+// stillOrphans asks the local state, which has applied the command that was just answered. The homes of other orphans are
+// not among them: their turn comes when those are gone.
 func (r *reign) stillOrphans(inos []fs.Ino) (left []fs.Ino, err error) {
 	err = r.n.local(func(s *snapshot) error {
 		for _, ino := range inos {
-			next, err := s.Orphans(ino-1, 1)
+			reapable, err := s.Reapable(ino)
 			if err != nil {
 				return fmt.Errorf("look for orphan %d: %w", ino, err)
 			}
-			if len(next) == 1 && next[0] == ino {
+			if reapable {
 				left = append(left, ino)
 			}
 		}

@@ -18,11 +18,12 @@ func Check(r Reader) error {
 		inodes: map[fs.Ino]*inode{}, names: map[fs.Ino]int{}, subdirs: map[fs.Ino]int{}, entries: map[fs.Ino]int{},
 		cookies: map[fs.Ino]map[fs.Cookie]bool{}, used: map[fs.Ino]uint64{}, ends: map[fs.Ino]uint64{},
 		xattrs: map[fs.Ino]uint64{}, parents: map[fs.Ino]fs.Ino{}, orphans: map[fs.Ino]bool{},
+		homes: map[fs.Ino]map[fs.Ino]uint64{}, shares: map[fs.Ino]map[fs.Ino]uint64{}, wards: map[fs.Ino]uint64{},
 		blobs: map[fs.BlobID]*BlobRecord{}, live: map[fs.BlobID]uint64{}, debts: map[fs.BlobID]bool{},
 		garbage: map[fs.BlobID]bool{}, nodes: map[fs.NodeID]bool{}, sessions: map[fs.SessionID]*SessionRecord{},
 	}
 	// Records that others refer to are read first.
-	for _, kinds := range []string{"!ibms", "acdgnortx"} {
+	for _, kinds := range []string{"!ibms", "acdgnoprtx"} {
 		for _, kind := range []byte(kinds) {
 			if err := a.read(r, kind); err != nil {
 				return err
@@ -56,6 +57,9 @@ type audit struct {
 	ends    map[fs.Ino]uint64 // of the last extent seen
 	xattrs  map[fs.Ino]uint64
 	orphans map[fs.Ino]bool
+	homes   map[fs.Ino]map[fs.Ino]uint64 // names of what is no directory, by the directory they are in
+	shares  map[fs.Ino]map[fs.Ino]uint64 // the same, as the home keys say
+	wards   map[fs.Ino]uint64
 
 	blobs    map[fs.BlobID]*BlobRecord
 	live     map[fs.BlobID]uint64
@@ -87,7 +91,7 @@ func (a *audit) read(r Reader, kind byte) error {
 // strangers reports keys of no known kind.
 func (a *audit) strangers(r Reader) error {
 	return r.Scan([]byte(keysFrom), []byte(keysTo), func(key, _ []byte) bool {
-		if !slices.Contains([]byte("!ibmsacdgnortx"), key[0]) {
+		if !slices.Contains([]byte("!ibmsacdgnoprtx"), key[0]) {
 			a.fault("key %x is of no known kind", key)
 		}
 		return true
@@ -127,6 +131,8 @@ func (a *audit) record(r Reader, key, value []byte) error {
 		return a.xattr(key, value)
 	case keyToken:
 		return a.token(key, value)
+	case keyHome:
+		return a.home(key, value)
 	}
 	return a.mark(key, value)
 }

@@ -38,6 +38,10 @@ func sample(t *testing.T) *Memory {
 		&fs.Create{Parent: 2, Name: "f", Ino: 3, Type: fs.TypeRegular, Mode: 0o644, Time: 3},
 		&fs.Create{Parent: 1, Name: "l", Ino: 4, Type: fs.TypeSymlink, Target: "t", Time: 3},
 		&fs.Create{Ino: 5, Type: fs.TypeRegular, Time: 3},
+		&fs.Create{Parent: 2, Name: "o", Ino: 6, Type: fs.TypeFIFO, Time: 3},
+		&fs.Unlink{Parent: 2, Name: "o", Time: 3},
+		&fs.Create{Parent: 2, Name: "h", Ino: 7, Type: fs.TypeFIFO, Time: 3},
+		&fs.Link{Ino: 7, Parent: 1, Name: "h", Time: 3},
 		&fs.Write{Ino: 3, Extents: []fs.Extent{{Len: 5, Blob: blobID(1)}, {Off: 9, Len: 2, Data: []byte("ab")}}, Time: 4},
 		&fs.Write{Ino: 5, Extents: []fs.Extent{{Len: 5, Blob: blobID(2)}}, Time: 4},
 		&fs.Setxattr{Ino: 3, Name: "user.x", Value: []byte("v"), Time: 5},
@@ -71,8 +75,8 @@ func TestCheck_NoticesEveryLostRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(kinds) != 14 {
-		t.Errorf("the sample has only %d kinds of keys: %v", len(kinds), kinds)
+	if len(kinds) != 15 {
+		t.Errorf("the sample has %d kinds of keys: %v", len(kinds), kinds)
 	}
 }
 
@@ -106,17 +110,31 @@ func TestCheck_NoticesWrongRecords(t *testing.T) {
 		"size": func() { i.Size = 10 }, "used": func() { i.Used++ }, "version": func() { i.Version = 0 },
 		"future version": func() { i.Version += 1000 }, "parent": func() { i.Parent = 1 },
 		"nameless": func() { i.nameless = true }, "xattrs": func() { i.xattrBytes++ },
+		"home": func() { i.home = 1 }, "no home": func() { i.home = 0 }, "wards": func() { i.wards++ },
 	} {
 		i = inode{}
 		alter("file: "+what, inodeKey(3), &i, change)
 	}
 	for what, change := range map[string]func(){
 		"nlink": func() { i.Nlink++ }, "parent": func() { i.Parent = 2 }, "entries": func() { i.entries++ },
-		"cookie": func() { i.nextCookie-- },
+		"cookie": func() { i.nextCookie-- }, "home": func() { i.home = 1 }, "wards": func() { i.wards-- },
 	} {
 		i = inode{}
 		alter("directory: "+what, inodeKey(2), &i, change)
 	}
+	for what, change := range map[string]func(){
+		"orphan: no home": func() { i.home = 0 }, "orphan: another home": func() { i.home = 1 },
+		"orphan: no directory": func() { i.home = 3 },
+	} {
+		i = inode{}
+		alter(what, inodeKey(6), &i, change)
+	}
+	i = inode{}
+	alter("hard link: home", inodeKey(7), &i, func() { i.home = 2 })
+	var h homeCount
+	alter("hard link: count", homeKey(7, 2), &h, func() { h.n++ })
+	plant("home of nothing", homeKey(19, 2), &homeCount{1})
+	plant("home of what has one name", homeKey(3, 2), &homeCount{1})
 	var d dentry
 	for what, change := range map[string]func(){
 		"ino": func() { d.ino = 4 }, "type": func() { d.typ = fs.TypeDir }, "cookie": func() { d.cookie++ },
@@ -171,7 +189,7 @@ func TestCheck_NoticesWrongRecords(t *testing.T) {
 	plant("name in a file", nameKey(3, "x"), &dentry{ino: 4, typ: fs.TypeSymlink, cookie: 3})
 	plant("entry without a name", cookieKey(1, 99), &entry{name: "x", ino: 3, typ: fs.TypeRegular})
 	plant("answer of no session", answerKey(9, 1), &answer{})
-	plant("inode of no name", inodeKey(6), &inode{Attr: fs.Attr{Ino: 6, Type: fs.TypeFIFO, Nlink: 1, Version: 2}})
+	plant("inode of no name", inodeKey(8), &inode{Attr: fs.Attr{Ino: 8, Type: fs.TypeFIFO, Nlink: 1, Version: 2}})
 	plant("key of no kind", []byte("zzz"), &mark{})
 	plant("global of no kind", []byte("!zzz"), &mark{})
 }

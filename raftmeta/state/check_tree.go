@@ -1,6 +1,10 @@
 package state
 
-import "dfs/fs"
+import (
+	"maps"
+
+	"dfs/fs"
+)
 
 func (a *audit) inode(key, value []byte) error {
 	i := &inode{}
@@ -12,6 +16,9 @@ func (a *audit) inode(key, value []byte) error {
 		a.fault("inode %d says %d; the next is %d", ino, i.Ino, a.n.nextIno)
 	}
 	a.inodes[i.Ino] = i
+	if i.Nlink == 0 && i.home != 0 {
+		a.wards[i.home]++
+	}
 	return err
 }
 
@@ -46,8 +53,31 @@ func (a *audit) dentry(r Reader, key, value []byte) error {
 	if i.IsDir() {
 		a.subdirs[dir]++
 		a.parents[d.ino] = dir
+		return nil
 	}
+	count(a.homes, d.ino, dir, 1)
 	return nil
+}
+
+func count(m map[fs.Ino]map[fs.Ino]uint64, ino, dir fs.Ino, n uint64) {
+	if m[ino] == nil {
+		m[ino] = map[fs.Ino]uint64{}
+	}
+	m[ino][dir] += n
+}
+
+func (a *audit) home(key, value []byte) error {
+	var r homeCount
+	if err := decode(value, &r); err != nil {
+		return err
+	}
+	ino, err := keyNumber(key, 1)
+	if err != nil {
+		return err
+	}
+	dir, err := keyNumber(key, 9)
+	count(a.shares, fs.Ino(ino), fs.Ino(dir), r.n)
+	return err
 }
 
 func (a *audit) entry(key, value []byte) error {
@@ -128,9 +158,39 @@ func (a *audit) checkInodes() {
 			a.fault("inode %d has %d names: %+v", ino, a.names[ino], i)
 		}
 	}
+	a.checkHomes()
 	for ino := range a.orphans {
 		if a.inodes[ino] == nil {
 			a.fault("orphan %d is absent", ino)
+		}
+	}
+}
+
+// checkHomes compares where inodes say that they lie with where their names are.
+func (a *audit) checkHomes() {
+	for ino, i := range a.inodes {
+		home, shares := fs.Ino(0), map[fs.Ino]uint64(nil)
+		switch {
+		case i.Nlink == 0:
+			home = i.home
+			if d := a.inodes[home]; home == 0 && !i.nameless || home != 0 && (d == nil || !d.IsDir()) {
+				a.fault("orphan %d is of directory %d: %+v", ino, home, d)
+			}
+		case i.IsDir():
+		case i.Nlink == 1:
+			for dir := range a.homes[ino] {
+				home = dir
+			}
+		default:
+			shares = a.homes[ino]
+		}
+		if i.home != home || i.wards != a.wards[ino] || !maps.Equal(shares, a.shares[ino]) {
+			a.fault("inode %d has %d orphans and names in %v, but says %+v and %v", ino, a.wards[ino], a.homes[ino], i, a.shares[ino])
+		}
+	}
+	for ino := range a.shares {
+		if a.inodes[ino] == nil {
+			a.fault("inode %d, which is absent, has names in %v", ino, a.shares[ino])
 		}
 	}
 }

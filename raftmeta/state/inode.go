@@ -14,6 +14,8 @@ type inode struct {
 	target     string    // of a symlink
 	nameless   bool      // made without a name and never linked since: an orphan that may be linked
 	xattrBytes uint64    // names and values
+	home       fs.Ino    // of what has one name and is no directory, and of an orphan: see homes.go
+	wards      uint64    // of a directory: orphans that have it as their home
 
 	dirty   bool // differs from the store
 	touched bool // changed by the operation at hand
@@ -27,6 +29,8 @@ func (r *inode) wire(c *wire.Coder) {
 	c.String(&r.target)
 	c.Bool(&r.nameless)
 	c.Uint64(&r.xattrBytes)
+	wire.Uint(c, &r.home)
+	c.Uint64(&r.wards)
 }
 
 func readInode(r Reader, ino fs.Ino) (*inode, error) {
@@ -151,5 +155,8 @@ func (c *change) orphan(i *inode) error {
 func (c *change) adopt(i *inode) error {
 	i.nameless = false
 	c.n.stats.Orphans--
+	if err := c.release(i); err != nil {
+		return err
+	}
 	return c.kv.Delete(orphanKey(i.Ino))
 }

@@ -15,6 +15,7 @@ const (
 	keyCookie   = 'c' // c<dir><cookie>
 	keyDebt     = 'd' // d<session><counter>
 	keyGarbage  = 'g' // g<session><counter>
+	keyHome     = 'p' // p<ino><dir>
 	keyInode    = 'i' // i<ino>
 	keyNode     = 'm' // m<node>
 	keyName     = 'n' // n<dir><name>
@@ -50,6 +51,7 @@ func nameKey(dir fs.Ino, name string) []byte { return keyString(keyName, uint64(
 func cookieKey(dir fs.Ino, cookie fs.Cookie) []byte {
 	return key2(keyCookie, uint64(dir), uint64(cookie))
 }
+func homeKey(ino, dir fs.Ino) []byte          { return key2(keyHome, uint64(ino), uint64(dir)) }
 func xattrKey(ino fs.Ino, name string) []byte { return keyString(keyXattr, uint64(ino), name) }
 
 // extentKey holds the extent's end, not its start: the first extent that reaches beyond an offset is then found by one

@@ -107,9 +107,9 @@ func detach(dir, i *inode) {
 	}
 }
 
-// lose takes one name from an inode, whose entry is gone already, at t. Without a name it becomes an orphan; a
+// lose takes one name from an inode, whose entry in dir is gone already, at t. Without a name it becomes an orphan; a
 // directory, which has one name only, does so at once.
-func (c *change) lose(i *inode, t fs.Time) error {
+func (c *change) lose(i, dir *inode, t fs.Time) error {
 	if i.IsDir() {
 		i.Nlink, i.Parent = 0, 0
 	} else {
@@ -117,8 +117,9 @@ func (c *change) lose(i *inode, t fs.Time) error {
 	}
 	c.changed(i, t)
 	if i.Nlink > 0 {
-		return nil
+		return c.unhoused(i, dir)
 	}
+	c.ward(i, dir)
 	return c.orphan(i)
 }
 
@@ -149,6 +150,9 @@ func (c *change) create(o *fs.Create) (about, error) {
 	}
 	c.born(i)
 	c.modified(p.dir, o.Time)
+	if err := c.housed(i, p.dir); err != nil {
+		return about{}, err
+	}
 	return about{inode: i, parent: p.dir}, c.enter(p, i)
 }
 
@@ -232,6 +236,9 @@ func (c *change) link(o *fs.Link) (about, error) {
 		}
 	}
 	i.Nlink++
+	if err := c.housed(i, p.dir); err != nil {
+		return about{}, err
+	}
 	c.changed(i, o.Time)
 	c.modified(p.dir, o.Time)
 	return about{inode: i, parent: p.dir}, c.enter(p, i)
@@ -270,5 +277,5 @@ func (c *change) remove(p *place, i *inode, t fs.Time) (about, error) {
 	}
 	detach(p.dir, i)
 	c.modified(p.dir, t)
-	return about{inode: i, parent: p.dir}, c.lose(i, t)
+	return about{inode: i, parent: p.dir}, c.lose(i, p.dir, t)
 }

@@ -7,7 +7,8 @@ import (
 	"dfs/raftmeta/command"
 )
 
-// reap frees orphans, at most m.Extents extents in all; one that still has extents stays an orphan, for the next command.
+// reap frees orphans, at most m.Extents extents in all; one that still has extents, or that is the home of other orphans,
+// stays an orphan, for a later command.
 func (c *change) reap(m *command.Reap) error {
 	left := min(m.Extents, fs.ExtentsMax)
 	for _, ino := range m.Inos {
@@ -21,6 +22,9 @@ func (c *change) reap(m *command.Reap) error {
 		i, err := c.referred(ino)
 		if err != nil {
 			return err
+		}
+		if i.wards > 0 { // what lay in it is to be found by way of it
+			continue
 		}
 		if err := c.reapExtents(i, &left); err != nil {
 			return err

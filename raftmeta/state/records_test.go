@@ -22,7 +22,8 @@ var golden = map[string]struct {
 		BlobBytes: 7, LiveBytes: 8, UnderReplicated: 9, Garbage: 10}}, "0101ac0203020405060708090a"},
 	"inode": {&inode{Attr: fs.Attr{Ino: 2, Type: fs.TypeSymlink, Mode: 0o777, Nlink: 1, UID: 3, GID: 4, Rdev: 5, Size: 6,
 		Used: 7, Atime: 8, Mtime: 9, Ctime: 10, Btime: 11, Version: 12, Parent: 13}, entries: 14, nextCookie: 15,
-		target: "to", nameless: true, xattrBytes: 16}, "01020aff03010304050607101214160c0d0e0f02746f0110"},
+		target: "to", nameless: true, xattrBytes: 16, home: 17, wards: 18}, "01020aff03010304050607101214160c0d0e0f02746f01101112"},
+	"home":    {&homeCount{1}, "0101"},
 	"dentry":  {&dentry{ino: 2, typ: fs.TypeDir, cookie: 3}, "01020403"},
 	"entry":   {&entry{name: "n", ino: 2, typ: fs.TypeRegular}, "01016e0208"},
 	"extent":  {&extent{fs.Extent{Off: 1, Len: 2, Blob: fs.BlobID{Session: 3, Counter: 4}, BlobOff: 5}}, "010102030405"},
@@ -90,6 +91,8 @@ func blank(r record) record {
 		return &BlobRecord{}
 	case *garbage:
 		return &garbage{}
+	case *homeCount:
+		return &homeCount{}
 	}
 	return &mark{}
 }

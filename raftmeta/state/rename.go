@@ -83,12 +83,15 @@ func (c *change) replace(o *fs.Rename, from, to *place, moved, victim *inode) (a
 		return about{}, err
 	}
 	result.replaced = victim
-	return result, c.lose(victim, o.Time)
+	return result, c.lose(victim, to.dir, o.Time)
 }
 
 // arrive ends a move: both places are free, moved belongs to none, and cookie is for the new name.
 func (c *change) arrive(o *fs.Rename, from, to *place, moved *inode, cookie fs.Cookie) (about, error) {
 	if err := attach(to.dir, moved); err != nil {
+		return about{}, err
+	}
+	if err := c.rehoused(moved, from.dir, to.dir); err != nil {
 		return about{}, err
 	}
 	c.changed(moved, o.Time)
@@ -119,6 +122,9 @@ func (c *change) exchange(o *fs.Rename, from, to *place, moved, other *inode) (a
 		return about{}, err
 	}
 	if err := attach(from.dir, other); err != nil {
+		return about{}, err
+	}
+	if err := c.rehoused(other, to.dir, from.dir); err != nil {
 		return about{}, err
 	}
 	c.changed(other, o.Time)

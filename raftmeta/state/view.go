@@ -211,32 +211,49 @@ func (v View) Listxattr(ino fs.Ino) ([]string, error) {
 	return names, err
 }
 
-// Parents returns the directories above a directory, nearest first, the root last; none for the root itself.
-// ErrNotExist for one that was removed.
-func (v View) Parents(ino fs.Ino) ([]fs.Ino, error) {
-	d, err := v.dir(ino)
+// Homes returns the directories that hold a name of an inode, by number; of an orphan the one that held its last. It is
+// empty for the root, and may be for an inode that was made without a name.
+func (v View) Homes(ino fs.Ino) ([]fs.Ino, error) {
+	i, err := v.inode(ino)
 	if err != nil {
 		return nil, err
 	}
-	if d.Nlink == 0 {
-		return nil, fmt.Errorf("directory %d was removed: %w", ino, fs.ErrNotExist)
+	return v.tree().homes(i)
+}
+
+// Within reports whether an inode is top or lies beneath it by any of its names; an orphan lies where its last name was.
+// What does not exist lies nowhere. At most climbMax inodes are looked at.
+func (v View) Within(ino, top fs.Ino) (bool, error) { return v.tree().within(ino, top) }
+
+// Parents returns the directories above an inode by one of its names, nearest first, the root last; none for the root
+// itself. ErrNotExist for what has no name any more.
+func (v View) Parents(ino fs.Ino) ([]fs.Ino, error) {
+	i, err := v.inode(ino)
+	if err != nil {
+		return nil, err
+	}
+	if i.Nlink == 0 {
+		return nil, fmt.Errorf("inode %d has no name: %w", ino, fs.ErrNotExist)
 	}
 	var list []fs.Ino
-	seen := map[fs.Ino]bool{}
-	for d.Ino != fs.RootIno {
-		if seen[d.Ino] {
-			return nil, corrupt("the parents of directory %d form a loop", ino)
+	for i.Ino != fs.RootIno {
+		homes, err := v.tree().homes(i)
+		if err != nil {
+			return nil, err
 		}
-		seen[d.Ino] = true
-		list = append(list, d.Parent)
-		if d, err = v.dir(d.Parent); err != nil {
+		if len(homes) == 0 || len(list) >= climbMax {
+			return nil, corrupt("the way from inode %d up ends at %d, after %d steps", ino, i.Ino, len(list))
+		}
+		list = append(list, homes[0])
+		if i, err = v.dir(homes[0]); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
 }
 
-// Path spells a directory's path from the root, "/" for the root. It reads whole directories: for operators only.
+// Path spells a path from the root, "/" for the root, by one of an inode's names. It reads whole directories: for operators
+// only.
 func (v View) Path(ino fs.Ino) (string, error) {
 	parents, err := v.Parents(ino)
 	if err != nil {
@@ -268,7 +285,7 @@ func (v View) nameIn(dir, ino fs.Ino) (string, error) {
 		return name == "", err
 	})
 	if err == nil && name == "" {
-		err = corrupt("directory %d has no name in its parent %d", ino, dir)
+		err = corrupt("inode %d has no name in directory %d", ino, dir)
 	}
 	return name, err
 }

@@ -117,6 +117,12 @@ func (v View) Orphans(past fs.Ino, limit int) ([]fs.Ino, error) {
 	return list, err
 }
 
+// Reapable reports whether an inode is an orphan that no other orphan has as its home: such a one a Reap frees.
+func (v View) Reapable(ino fs.Ino) (bool, error) {
+	i, err := readInode(v.r, ino)
+	return i != nil && i.Nlink == 0 && i.wards == 0, err
+}
+
 // Blob returns a blob in the table, live or garbage.
 func (v View) Blob(id fs.BlobID) (fs.BlobInfo, bool, error) {
 	b, ok, err := v.BlobRecord(id)

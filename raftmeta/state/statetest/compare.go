@@ -62,7 +62,10 @@ func (m *Model) compareInodes(v state.View) error {
 	if err != nil || !slices.Equal(got, orphans) {
 		return fmt.Errorf("the orphans are %v (%w), in the model %v", got, err, orphans)
 	}
-	return nil
+	if m.inodes[fs.RootIno] == nil { // no Init yet
+		return nil
+	}
+	return m.compareWithin(v)
 }
 
 func (m *Model) compareInode(v state.View, f *file) error {
@@ -74,6 +77,9 @@ func (m *Model) compareInode(v state.View, f *file) error {
 	got.Version = 0
 	if want := m.attr(f); got != want {
 		return fmt.Errorf("attributes\n%+v, in the model\n%+v", got, want)
+	}
+	if homes, err := v.Homes(ino); err != nil || !slices.Equal(homes, m.homes(ino)) {
+		return fmt.Errorf("it has names in %v (%w), in the model in %v", homes, err, m.homes(ino))
 	}
 	if err := compareXattrs(v, f); err != nil {
 		return err
@@ -87,6 +93,23 @@ func (m *Model) compareInode(v state.View, f *file) error {
 		target, err := v.Readlink(ino)
 		if err != nil || target != f.target {
 			return fmt.Errorf("target %q (%w), in the model %q", target, err, f.target)
+		}
+	}
+	return nil
+}
+
+// compareWithin asks about what lies beneath a few directories.
+func (m *Model) compareWithin(v state.View) error {
+	for _, name := range names[:2] {
+		top, ok := m.inodes[fs.RootIno].children[name]
+		if !ok {
+			continue
+		}
+		beneath := m.beneath(top)
+		for ino := range m.inodes {
+			if in, err := v.Within(ino, top); err != nil || in != beneath[ino] {
+				return fmt.Errorf("inode %d lies within %d: %v (%w), in the model %v", ino, top, in, err, beneath[ino])
+			}
 		}
 	}
 	return nil

@@ -31,6 +31,7 @@ type file struct {
 	children map[string]fs.Ino
 	target   string
 	nameless bool
+	home     fs.Ino // of an orphan: where its last name was
 	data     []cell // one a byte
 	xattrs   map[string]string
 }
@@ -216,6 +217,47 @@ func (m *Model) live(id fs.BlobID) uint64 {
 		}
 	}
 	return n
+}
+
+// homes are the directories that hold a name of an inode, or held its last.
+func (m *Model) homes(ino fs.Ino) []fs.Ino {
+	if m.orphan(ino) {
+		if home := m.inodes[ino].home; home != 0 {
+			return []fs.Ino{home}
+		}
+		return nil
+	}
+	var list []fs.Ino
+	for _, dir := range slices.Sorted(maps.Keys(m.inodes)) {
+		if slices.Contains(slices.Collect(maps.Values(m.inodes[dir].children)), ino) {
+			list = append(list, dir)
+		}
+	}
+	return list
+}
+
+// beneath is top and whatever lies somewhere under it, by walking down. Orphans lie where their last name was.
+func (m *Model) beneath(top fs.Ino) map[fs.Ino]bool {
+	found, left := map[fs.Ino]bool{}, map[fs.Ino][]fs.Ino{}
+	for ino := range m.inodes {
+		if m.orphan(ino) {
+			left[m.inodes[ino].home] = append(left[m.inodes[ino].home], ino)
+		}
+	}
+	var walk func(ino fs.Ino)
+	walk = func(ino fs.Ino) {
+		found[ino] = true
+		for _, child := range m.inodes[ino].children {
+			walk(child)
+		}
+		for _, child := range left[ino] {
+			walk(child)
+		}
+	}
+	if m.inodes[top] != nil {
+		walk(top)
+	}
+	return found
 }
 
 // orphan reports whether an inode has no name.

@@ -1,6 +1,7 @@
 package statetest
 
 import (
+	"maps"
 	"slices"
 
 	"dfs/fs"
@@ -157,10 +158,11 @@ func (m *Model) removeNode(id fs.NodeID) {
 
 func (m *Model) indebted(b *blob) bool { return !b.garbage && m.counted(b.info.Replicas) < b.wanted }
 
-// reap frees whole orphans: the generator always allows enough extents.
+// reap frees whole orphans: the generator always allows enough extents. One that others lay in stays until they are gone.
 func (m *Model) reap(c *command.Reap) {
 	for _, ino := range c.Inos {
-		if m.inodes[ino] != nil && m.orphan(ino) {
+		home := func(f *file) bool { return m.orphan(f.attr.Ino) && f.home == ino }
+		if m.inodes[ino] != nil && m.orphan(ino) && !slices.ContainsFunc(slices.Collect(maps.Values(m.inodes)), home) {
 			delete(m.inodes, ino)
 		}
 	}

@@ -138,7 +138,7 @@ func (m *Model) link(o *fs.Link) (fs.Result, fs.Code) {
 	case m.orphan(o.Ino) && !f.nameless:
 		return fs.Result{}, fs.CodeNotExist
 	}
-	f.nameless = false
+	f.nameless, f.home = false, 0
 	dir.children[o.Name] = o.Ino
 	dir.stamp(o.Time)
 	f.attr.Ctime = o.Time
@@ -165,7 +165,15 @@ func (m *Model) remove(parent fs.Ino, name string, t fs.Time, wantDir bool) (fs.
 	if child.isDir() {
 		child.attr.Parent = 0
 	}
+	m.lost(child, parent)
 	return m.result(child, dir, nil), fs.CodeOK
+}
+
+// lost is called when an inode has lost a name in dir.
+func (m *Model) lost(f *file, dir fs.Ino) {
+	if m.orphan(f.attr.Ino) {
+		f.home = dir
+	}
 }
 
 // below reports whether directory ino is top or lies somewhere under it, by walking down from top.
@@ -239,5 +247,6 @@ func (m *Model) rename(o *fs.Rename) (fs.Result, fs.Code) {
 			old.attr.Parent = o.Parent
 		}
 	}
+	m.lost(old, o.NewParent)
 	return m.result(f, to, old), fs.CodeOK
 }
