@@ -48,7 +48,8 @@ type Reader interface {
 
 // Sessions registers mounts and says who has what open.
 type Sessions interface {
-	// OpenSession registers a mount.
+	// OpenSession registers a mount. ErrAccess: its certificate does not allow the subtree; ErrNotExist, ErrNotDir: there is no
+	// such directory.
 	OpenSession(ctx context.Context, who Mount) (Session, error)
 	// CloseSession ends a session that has nothing left to flush; its pins go. Closing twice is no error.
 	CloseSession(ctx context.Context, s Session) error
@@ -71,6 +72,10 @@ type Mount struct {
 	Path    string // the mount point, or a word for what is not a mount ("rest")
 	Version string
 	Opened  Time
+	// Subtree and ReadOnly are what the session is bound to: in OpenSession what the mount asks for, afterwards that together
+	// with what its certificate is bound to. See Scope.
+	Subtree  string
+	ReadOnly bool
 }
 
 // Session is what OpenSession returns.
@@ -85,6 +90,11 @@ type Session struct {
 	// rises as nodes come, see Notice.
 	Replicas    int
 	MinReplicas int
+
+	Root     Ino  // the directory that the session is bound to: all that it may see or change lies beneath
+	ReadOnly bool // it may change nothing
+	// Claims says that storage nodes give the session only bytes of which it says which file they belong to; see blob.Claim.
+	Claims bool
 }
 
 // InoRange is the numbers From … From+N-1.

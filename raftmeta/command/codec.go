@@ -141,6 +141,7 @@ func wireCommand(c *wire.Coder, cmd Command) {
 		wire.Slice(c, &m.Founders, wireNode)
 	case *OpenSession:
 		WireMount(c, &m.Mount)
+		WireOwner(c, &m.Owner)
 	case *EndSession:
 		wire.Uint(c, &m.Session)
 		wire.Uint(c, &m.Epoch)

@@ -26,8 +26,12 @@ type Init struct {
 	Founders       []fs.NodeInfo // the first nodes, which all store blobs; only ID, Addr and Zone are kept
 }
 
-// OpenSession registers a mount; the answer is an fs.Session, whose epoch is this entry's index.
-type OpenSession struct{ Mount fs.Mount }
+// OpenSession registers a mount; the answer is an fs.Session, whose epoch is this entry's index. The leader has narrowed the
+// mount's Subtree and ReadOnly by what its owner's certificate is bound to.
+type OpenSession struct {
+	Mount fs.Mount
+	Owner fs.Owner
+}
 
 // EndSession closes or expires a session: later commits of its epoch are refused. Ending a session twice, or one that
 // never was, changes nothing.

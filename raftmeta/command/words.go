@@ -82,6 +82,22 @@ func WireMount(c *wire.Coder, m *fs.Mount) {
 	c.String(&m.Path)
 	c.String(&m.Version)
 	wire.Int(c, &m.Opened)
+	c.String(&m.Subtree)
+	c.Bool(&m.ReadOnly)
+}
+
+// WireOwner codes an Owner.
+func WireOwner(c *wire.Coder, o *fs.Owner) {
+	c.String(&o.Name)
+	c.String(&o.Role)
+	c.String(&o.Scope.Subtree)
+	c.Bool(&o.Scope.ReadOnly)
+}
+
+// WireInoRange codes an InoRange.
+func WireInoRange(c *wire.Coder, r *fs.InoRange) {
+	wire.Uint(c, &r.From)
+	wire.Int(c, &r.N)
 }
 
 func wireTxID(c *wire.Coder, t *fs.TxID) {

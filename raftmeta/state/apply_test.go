@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"dfs/fs"
@@ -179,12 +180,12 @@ func TestSession_CarriesTheConfigurationAndIsListedWhileItLives(t *testing.T) {
 	c := newCluster(t)
 	mount := fs.Mount{Host: "h", PID: 3, Path: "/mnt", Version: "v", Opened: 9}
 	s := c.do(&command.OpenSession{Mount: mount}).Session
-	want := fs.Session{ID: 2, Epoch: fs.Epoch(c.index), Cluster: "c", TimeoutMillis: 500, Replicas: 3, MinReplicas: 2}
+	want := fs.Session{ID: 2, Epoch: fs.Epoch(c.index), Cluster: "c", TimeoutMillis: 500, Replicas: 3, MinReplicas: 2, Root: 1}
 	if s != want {
 		t.Errorf("opened %+v, want %+v", s, want)
 	}
 	got, ok, err := c.view().Session(2)
-	if err != nil || !ok || got != (state.SessionRecord{Session: want, Mount: mount, Done: 1}) {
+	if err != nil || !ok || !reflect.DeepEqual(got, state.SessionRecord{Session: want, Mount: mount, Done: 1}) {
 		t.Errorf("recorded %+v, %v, %v", got, ok, err)
 	}
 	c.do(&command.EndSession{Session: 2, Epoch: s.Epoch})

@@ -124,7 +124,7 @@ func (c *change) lose(i, dir *inode, t fs.Time) error {
 }
 
 // create makes an inode; see fs.Create.
-func (c *change) create(o *fs.Create) (about, error) {
+func (c *change) create(s *SessionRecord, o *fs.Create) (about, error) {
 	if err := checkCreate(o); err != nil {
 		return about{}, err
 	}
@@ -133,7 +133,7 @@ func (c *change) create(o *fs.Create) (about, error) {
 	}
 	i := newInode(o)
 	if o.Parent == 0 {
-		return c.createNameless(o, i)
+		return c.createNameless(s, o, i)
 	}
 	p, err := c.free(o.Parent, o.Name)
 	if err != nil {
@@ -156,12 +156,19 @@ func (c *change) create(o *fs.Create) (about, error) {
 	return about{inode: i, parent: p.dir}, c.enter(p, i)
 }
 
-// createNameless makes what open(2) makes with O_TMPFILE.
-func (c *change) createNameless(o *fs.Create, i *inode) (about, error) {
+// createNameless makes what open(2) makes with O_TMPFILE. A bound session must find it again: it lies in its root.
+func (c *change) createNameless(s *SessionRecord, o *fs.Create, i *inode) (about, error) {
 	if o.Name != "" || i.IsDir() {
 		return about{}, refuse(fs.ErrInvalid)
 	}
 	i.Nlink, i.nameless = 0, true
+	if s.bound() {
+		root, err := c.existing(s.Root) // it may have been removed
+		if err != nil {
+			return about{}, err
+		}
+		c.ward(i, root)
+	}
 	c.born(i)
 	return about{inode: i}, c.orphan(i)
 }

@@ -154,8 +154,10 @@ func (r *xattr) wire(c *wire.Coder) { c.Blob(&r.value) }
 // SessionRecord is a live session.
 type SessionRecord struct {
 	fs.Session
+	Owner fs.Owner
 	Mount fs.Mount
-	Done  uint64 // the session asks about no Seq below it any more; at first 1
+	Done  uint64        // the session asks about no Seq below it any more; at first 1
+	Inos  []fs.InoRange // of a session that is bound to a subtree: allotted last, at most ownInosMax
 }
 
 func (r *SessionRecord) wire(c *wire.Coder) {
@@ -163,6 +165,9 @@ func (r *SessionRecord) wire(c *wire.Coder) {
 	wire.Uint(c, &r.Epoch)
 	c.Uint64(&r.Done)
 	command.WireMount(c, &r.Mount)
+	command.WireOwner(c, &r.Owner)
+	wire.Uint(c, &r.Root)
+	wire.Slice(c, &r.Inos, command.WireInoRange)
 }
 
 // answer is a remembered TxResult.

@@ -26,17 +26,30 @@ func (c *change) session(id fs.SessionID, epoch fs.Epoch) (*SessionRecord, error
 	return s, nil
 }
 
+// writable is nil for a session that may change anything.
+func (r *SessionRecord) writable() error {
+	if r.Mount.ReadOnly {
+		return refuse(fs.ErrReadOnly)
+	}
+	return nil
+}
+
 func (c *change) openSession(m *command.OpenSession) (fs.Session, error) {
-	s := &SessionRecord{Mount: m.Mount, Done: 1}
-	s.ID, s.Epoch = c.n.nextSession, fs.Epoch(c.index)
+	root, err := c.resolve(m.Mount.Subtree)
+	if err != nil {
+		return fs.Session{}, err
+	}
+	s := &SessionRecord{Owner: m.Owner, Mount: m.Mount, Done: 1}
+	s.ID, s.Epoch, s.Root = c.n.nextSession, fs.Epoch(c.index), root
 	c.n.nextSession++
 	s.complete(&c.config, &c.n)
 	return s.Session, c.kv.Set(sessionKey(s.ID), encode(s))
 }
 
-// complete fills in what every session takes from the configuration and the nodes.
+// complete fills in what every session takes from the configuration and the nodes, and from how it was opened.
 func (r *SessionRecord) complete(config *Config, n *counters) {
 	r.Cluster = config.Cluster
+	r.ReadOnly, r.Claims = r.Mount.ReadOnly, r.Owner.Scope.Subtree != ""
 	r.TimeoutMillis = config.SessionTimeout
 	r.Replicas, r.MinReplicas = config.Replicas, minReplicas(config, n)
 }
@@ -55,7 +68,11 @@ func (c *change) endSession(m *command.EndSession) error {
 }
 
 func (c *change) allocInos(m *command.AllocInos) (fs.InoRange, error) {
-	if _, err := c.session(m.Session, m.Epoch); err != nil {
+	s, err := c.session(m.Session, m.Epoch)
+	if err == nil {
+		err = s.writable()
+	}
+	if err != nil {
 		return fs.InoRange{}, err
 	}
 	if m.N < 1 || m.N > fs.InoRangeMax {
@@ -63,5 +80,10 @@ func (c *change) allocInos(m *command.AllocInos) (fs.InoRange, error) {
 	}
 	r := fs.InoRange{From: c.n.nextIno, N: m.N}
 	c.n.nextIno += fs.Ino(m.N)
-	return r, nil
+	if !s.bound() {
+		return r, nil
+	}
+	s.Inos = append(s.Inos, r)
+	s.Inos = s.Inos[max(0, len(s.Inos)-ownInosMax):]
+	return r, c.kv.Set(sessionKey(s.ID), encode(s))
 }

@@ -13,8 +13,11 @@ func decide(kv KV, c *change, tx *fs.Tx) (Answer, error) {
 	if err != nil || known != nil {
 		return Answer{Tx: known}, err
 	}
+	if err := session.writable(); err != nil {
+		return Answer{}, err
+	}
 	result := &fs.TxResult{Index: c.index}
-	result.Results, result.Failed, err = c.transact(tx)
+	result.Results, result.Failed, err = c.transact(session, tx)
 	if refused, ok := errors.AsType[refusal](err); ok {
 		result = &fs.TxResult{Err: refused.sentinel.Code, Failed: result.Failed, Index: c.index}
 		if c, err = newChange(kv, c.index); err != nil { // what the transaction did so far is dropped
@@ -103,7 +106,7 @@ func (c *change) deleteRange(from, to []byte) error {
 }
 
 // transact does the operations in order. On a refusal it returns which one failed, len(tx.Ops) for none of them.
-func (c *change) transact(tx *fs.Tx) ([]fs.Result, int, error) {
+func (c *change) transact(s *SessionRecord, tx *fs.Tx) ([]fs.Result, int, error) {
 	none := len(tx.Ops)
 	if none > fs.TxOpsMax {
 		return nil, none, refuse(fs.ErrTooLarge)
@@ -115,12 +118,15 @@ func (c *change) transact(tx *fs.Tx) ([]fs.Result, int, error) {
 	}
 	results := make([]fs.Result, 0, none)
 	for n, op := range tx.Ops {
-		about, err := c.operate(op)
+		if err := c.admit(s, op); err != nil {
+			return nil, n, err
+		}
+		about, err := c.operate(s, op)
 		if err != nil {
 			return nil, n, err
 		}
 		c.seal()
-		results = append(results, about.result())
+		results = append(results, about.result(s))
 	}
 	return results, 0, nil
 }
@@ -131,7 +137,7 @@ type about struct {
 	n                       uint64
 }
 
-func (a about) result() fs.Result {
+func (a about) result(s *SessionRecord) fs.Result {
 	r := fs.Result{N: a.n}
 	for _, p := range []struct {
 		from *inode
@@ -139,15 +145,16 @@ func (a about) result() fs.Result {
 	}{{a.inode, &r.Attr}, {a.parent, &r.Parent}, {a.replaced, &r.Replaced}} {
 		if p.from != nil {
 			*p.to = p.from.Attr
+			s.mask(p.to)
 		}
 	}
 	return r
 }
 
-func (c *change) operate(op fs.Op) (about, error) {
+func (c *change) operate(s *SessionRecord, op fs.Op) (about, error) {
 	switch o := op.(type) {
 	case *fs.Create:
-		return c.create(o)
+		return c.create(s, o)
 	case *fs.Link:
 		return c.link(o)
 	case *fs.Unlink:

@@ -81,7 +81,7 @@ func (m *Model) compareCluster(v state.View) error {
 		s := m.sessions[id]
 		now := s.Session
 		now.MinReplicas = m.minReplicas()
-		want = append(want, state.SessionRecord{Session: now, Mount: s.mount, Done: s.done})
+		want = append(want, state.SessionRecord{Session: now, Owner: s.owner, Mount: s.mount, Done: s.done, Inos: s.inos})
 	}
 	if !reflect.DeepEqual(sessions, want) {
 		return fmt.Errorf("sessions %+v, in the model %+v", sessions, want)

@@ -28,6 +28,7 @@ type Generator struct {
 	nodes    []fs.NodeID   // that blobs are put on: recorded, and not yet
 	gone     fs.NodeID     // removed last
 	named    int           // nodes that have had a name
+	root     fs.Ino        // what the session whose Tx is being made is bound to
 }
 
 // client is a session as its mount knows it.
@@ -66,10 +67,10 @@ func (g *Generator) Next() command.Command {
 		return &command.PutNode{Node: fs.NodeInfo{ID: first[g.step-1], Addr: "host:1", Zone: "z"}, Storing: g.choose(2) == 0}
 	}
 	if len(g.sessions) == 0 {
-		return &command.OpenSession{Mount: fs.Mount{Host: "h", PID: g.step, Path: "/mnt", Version: "1", Opened: g.tick()}}
+		return g.open("", false)
 	}
 	c := g.sessions[g.choose(len(g.sessions))]
-	if c.inos.N == 0 {
+	if c.inos.N == 0 && !c.ReadOnly {
 		return &command.AllocInos{Session: c.ID, Epoch: c.Epoch, N: allotted}
 	}
 	if g.choose(4) > 0 {
@@ -82,7 +83,9 @@ func (g *Generator) Next() command.Command {
 func (g *Generator) Observe(cmd command.Command, answer state.Answer) {
 	switch m := cmd.(type) {
 	case *command.OpenSession:
-		g.sessions = append(g.sessions, &client{Session: answer.Session})
+		if answer.Err == fs.CodeOK {
+			g.sessions = append(g.sessions, &client{Session: answer.Session})
+		}
 	case *command.Tx:
 		g.learn(&m.Tx, answer.Tx)
 	case *command.AllocInos:
@@ -105,11 +108,11 @@ func (g *Generator) init() command.Command {
 }
 
 func (g *Generator) housekeeping(c *client) command.Command {
-	switch g.choose(20) {
+	switch g.choose(22) {
 	case 0:
 		return g.init()
-	case 1:
-		return &command.OpenSession{Mount: fs.Mount{Host: "h", PID: g.step, Path: "/mnt", Version: "1", Opened: g.tick()}}
+	case 1, 19, 20:
+		return g.open(g.subtree(), g.choose(8) == 0)
 	case 2:
 		return g.end(c)
 	case 3:
@@ -140,6 +143,35 @@ func (g *Generator) housekeeping(c *client) command.Command {
 		return g.tx(c)
 	}
 	return g.sent[g.choose(len(g.sent))]
+}
+
+// open opens a session, bound by its certificate or by what the mount asks for.
+func (g *Generator) open(subtree string, readOnly bool) command.Command {
+	c := &command.OpenSession{Mount: fs.Mount{Host: "h", PID: g.step, Path: "/mnt", Version: "1", Opened: g.tick(),
+		Subtree: subtree, ReadOnly: readOnly}}
+	if g.choose(2) == 0 {
+		c.Owner = fs.Owner{Name: "n", Role: "mount", Scope: fs.Scope{Subtree: subtree, ReadOnly: readOnly}}
+	}
+	return c
+}
+
+// subtree is a path, mostly of a directory that exists.
+func (g *Generator) subtree() string {
+	path := ""
+	if g.choose(4) == 0 {
+		for range g.choose(3) {
+			path += "/" + g.name()
+		}
+		return path
+	}
+	g.root = fs.RootIno
+	dir := g.dir()
+	for range g.spots {
+		if i := slices.IndexFunc(g.spots, func(s spot) bool { return s.ino == dir }); i >= 0 {
+			path, dir = "/"+g.spots[i].name+path, g.spots[i].dir
+		}
+	}
+	return path
 }
 
 func (g *Generator) end(c *client) command.Command {
@@ -214,6 +246,9 @@ func (g *Generator) blob() fs.BlobInfo {
 func (g *Generator) tx(c *client) *command.Tx {
 	c.seq++
 	t := &command.Tx{}
+	if g.root = c.Root; g.choose(4) == 0 {
+		g.root = fs.RootIno
+	}
 	t.ID, t.Epoch, t.Replicas = fs.TxID{Session: c.ID, Seq: c.seq}, c.Epoch, 3
 	if g.choose(2) == 0 {
 		t.Done = c.seq - min(c.seq, uint64(g.choose(4)))

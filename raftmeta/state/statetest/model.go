@@ -53,7 +53,9 @@ type blob struct {
 
 type session struct {
 	fs.Session
+	owner   fs.Owner
 	mount   fs.Mount
+	inos    []fs.InoRange // of a bound one
 	done    uint64
 	answers map[uint64]*fs.TxResult
 }
@@ -92,9 +94,14 @@ func (m *Model) apply(cmd command.Command) state.Answer {
 	case *command.Abort:
 		return m.abort(c)
 	case *command.OpenSession:
-		s := &session{mount: c.Mount, done: 1, answers: map[uint64]*fs.TxResult{}}
+		root, code := m.resolve(c.Mount.Subtree)
+		if code != fs.CodeOK {
+			return state.Answer{Err: code}
+		}
+		s := &session{owner: c.Owner, mount: c.Mount, done: 1, answers: map[uint64]*fs.TxResult{}}
 		s.Session = fs.Session{ID: m.nextSession, Epoch: fs.Epoch(m.index), Cluster: m.config.Cluster,
-			TimeoutMillis: m.config.SessionTimeout, Replicas: m.config.Replicas, MinReplicas: m.minReplicas()}
+			TimeoutMillis: m.config.SessionTimeout, Replicas: m.config.Replicas, MinReplicas: m.minReplicas(),
+			Root: root, ReadOnly: c.Mount.ReadOnly, Claims: c.Owner.Scope.Subtree != ""}
 		m.sessions[s.ID] = s
 		m.nextSession++
 		return state.Answer{Session: s.Session}
@@ -103,14 +110,23 @@ func (m *Model) apply(cmd command.Command) state.Answer {
 			delete(m.sessions, c.Session)
 		}
 	case *command.AllocInos:
-		if s := m.sessions[c.Session]; s == nil || s.Epoch != c.Epoch {
+		s := m.sessions[c.Session]
+		if s == nil || s.Epoch != c.Epoch {
 			return state.Answer{Err: fs.CodeFenced}
+		}
+		if s.ReadOnly {
+			return state.Answer{Err: fs.CodeReadOnly}
 		}
 		if c.N < 1 || c.N > fs.InoRangeMax {
 			return state.Answer{Err: fs.CodeInvalid}
 		}
 		m.nextIno += fs.Ino(c.N)
-		return state.Answer{Inos: fs.InoRange{From: m.nextIno - fs.Ino(c.N), N: c.N}}
+		r := fs.InoRange{From: m.nextIno - fs.Ino(c.N), N: c.N}
+		if s.Root != fs.RootIno {
+			s.inos = append(s.inos, r)
+			s.inos = s.inos[max(0, len(s.inos)-8):]
+		}
+		return state.Answer{Inos: r}
 	case *command.Reap:
 		m.reap(c)
 	case *command.Forget:

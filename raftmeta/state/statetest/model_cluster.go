@@ -38,8 +38,11 @@ func (m *Model) tx(t *fs.Tx) state.Answer {
 	if !ok {
 		return answer
 	}
+	if s.ReadOnly {
+		return state.Answer{Err: fs.CodeReadOnly}
+	}
 	inodes, blobs := m.tree()
-	result := m.transact(t)
+	result := m.transact(s, t)
 	if result.Err != fs.CodeOK {
 		m.inodes, m.blobs = inodes, blobs
 	}
@@ -53,7 +56,7 @@ func (m *Model) tx(t *fs.Tx) state.Answer {
 	return state.Answer{Tx: result}
 }
 
-func (m *Model) transact(t *fs.Tx) *fs.TxResult {
+func (m *Model) transact(s *session, t *fs.Tx) *fs.TxResult {
 	result := &fs.TxResult{Index: m.index}
 	for _, info := range t.Blobs {
 		if code := m.register(t, info); code != fs.CodeOK {
@@ -61,11 +64,17 @@ func (m *Model) transact(t *fs.Tx) *fs.TxResult {
 		}
 	}
 	for n, op := range t.Ops {
+		if !m.admits(s, op) {
+			return &fs.TxResult{Err: fs.CodeAccess, Failed: n, Index: m.index}
+		}
 		r, code := m.operate(op)
+		if code == fs.CodeOK {
+			code = s.claim(m, op)
+		}
 		if code != fs.CodeOK {
 			return &fs.TxResult{Err: code, Failed: n, Index: m.index}
 		}
-		result.Results = append(result.Results, r)
+		result.Results = append(result.Results, s.masked(r))
 	}
 	return result
 }

@@ -54,7 +54,7 @@ func (g *Generator) displace(dir fs.Ino, name string) {
 func (g *Generator) spot(want ...fs.FileType) spot {
 	var fit []spot
 	for _, s := range g.spots {
-		if slices.Contains(want, s.typ) {
+		if slices.Contains(want, s.typ) && g.beneath(s.dir) {
 			fit = append(fit, s)
 		}
 	}
@@ -62,6 +62,21 @@ func (g *Generator) spot(want ...fs.FileType) spot {
 		return spot{dir: g.dir(), name: g.name(), ino: g.anyIno()}
 	}
 	return fit[g.choose(len(fit))]
+}
+
+// beneath reports whether a directory is g.root or lies somewhere under it, as far as the Generator knows.
+func (g *Generator) beneath(dir fs.Ino) bool {
+	for range g.spots {
+		if dir == g.root {
+			return true
+		}
+		i := slices.IndexFunc(g.spots, func(s spot) bool { return s.ino == dir })
+		if i < 0 {
+			return false
+		}
+		dir = g.spots[i].dir
+	}
+	return dir == g.root
 }
 
 // file picks an inode that has data, mostly.
@@ -80,9 +95,9 @@ func (g *Generator) dir() fs.Ino {
 	if g.choose(30) == 0 {
 		return g.anyIno()
 	}
-	dirs := []fs.Ino{fs.RootIno}
+	dirs := []fs.Ino{g.root}
 	for _, s := range g.spots {
-		if s.typ == fs.TypeDir {
+		if s.typ == fs.TypeDir && g.beneath(s.dir) {
 			dirs = append(dirs, s.ino)
 		}
 	}
