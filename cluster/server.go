@@ -44,7 +44,7 @@ func NewServer(cfg ServerConfig) *Server {
 	g := &gate{intake: in}
 	return &Server{
 		intake:    in,
-		intercept: chain(append([]grpc.UnaryServerInterceptor{takeRequestID}, cfg.Interceptors...)),
+		intercept: chain(append([]grpc.UnaryServerInterceptor{takeRequestID, identify}, cfg.Interceptors...)),
 		Server: grpc.NewServer(
 			grpc.Creds(accepted{}),
 			grpc.InTapHandle(g.tap),
@@ -98,7 +98,11 @@ func (s *Server) method(service string, m grpc.MethodDesc) grpc.StreamDesc {
 func (s *Server) line(service string, st grpc.StreamDesc) grpc.StreamDesc {
 	handle, name := st.Handler, "/"+service+"/"+st.StreamName
 	st.Handler = func(impl any, ss grpc.ServerStream) error {
-		return handle(impl, &line{ServerStream: ss, in: s.intake, method: name})
+		ctx, err := identified(ss.Context())
+		if err != nil {
+			return err
+		}
+		return handle(impl, &line{ServerStream: &identifiedStream{ss, ctx}, in: s.intake, method: name})
 	}
 	return st
 }

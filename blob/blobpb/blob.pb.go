@@ -474,6 +474,7 @@ type GetRequest struct {
 	Sum           uint32                 `protobuf:"fixed32,3,opt,name=sum,proto3" json:"sum,omitempty"`
 	Off           uint32                 `protobuf:"varint,4,opt,name=off,proto3" json:"off,omitempty"`
 	N             uint32                 `protobuf:"varint,5,opt,name=n,proto3" json:"n,omitempty"`
+	Claim         *Claim                 `protobuf:"bytes,6,opt,name=claim,proto3" json:"claim,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,6 +544,90 @@ func (x *GetRequest) GetN() uint32 {
 	return 0
 }
 
+func (x *GetRequest) GetClaim() *Claim {
+	if x != nil {
+		return x.Claim
+	}
+	return nil
+}
+
+// Claim says which file the bytes asked for belong to, for callers that may not read all files.
+type Claim struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Ino           uint64                 `protobuf:"varint,3,opt,name=ino,proto3" json:"ino,omitempty"`
+	Off           uint64                 `protobuf:"varint,4,opt,name=off,proto3" json:"off,omitempty"`     // in the file, of the first byte
+	Index         uint64                 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"` // of the state in which it is so
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Claim) Reset() {
+	*x = Claim{}
+	mi := &file_blob_blobpb_blob_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Claim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Claim) ProtoMessage() {}
+
+func (x *Claim) ProtoReflect() protoreflect.Message {
+	mi := &file_blob_blobpb_blob_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Claim.ProtoReflect.Descriptor instead.
+func (*Claim) Descriptor() ([]byte, []int) {
+	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Claim) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Claim) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Claim) GetIno() uint64 {
+	if x != nil {
+		return x.Ino
+	}
+	return 0
+}
+
+func (x *Claim) GetOff() uint64 {
+	if x != nil {
+		return x.Off
+	}
+	return 0
+}
+
+func (x *Claim) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type GetReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Off           uint32                 `protobuf:"varint,1,opt,name=off,proto3" json:"off,omitempty"`
@@ -554,7 +639,7 @@ type GetReply struct {
 
 func (x *GetReply) Reset() {
 	*x = GetReply{}
-	mi := &file_blob_blobpb_blob_proto_msgTypes[10]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +651,7 @@ func (x *GetReply) String() string {
 func (*GetReply) ProtoMessage() {}
 
 func (x *GetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_blob_blobpb_blob_proto_msgTypes[10]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +664,7 @@ func (x *GetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReply.ProtoReflect.Descriptor instead.
 func (*GetReply) Descriptor() ([]byte, []int) {
-	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{10}
+	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetReply) GetOff() uint32 {
@@ -613,7 +698,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_blob_blobpb_blob_proto_msgTypes[11]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +710,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_blob_blobpb_blob_proto_msgTypes[11]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +723,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{11}
+	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListRequest) GetAfter() *BlobID {
@@ -668,7 +753,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_blob_blobpb_blob_proto_msgTypes[12]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +765,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_blob_blobpb_blob_proto_msgTypes[12]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +778,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{12}
+	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Entry) GetId() *BlobID {
@@ -740,7 +825,7 @@ type ListReply struct {
 
 func (x *ListReply) Reset() {
 	*x = ListReply{}
-	mi := &file_blob_blobpb_blob_proto_msgTypes[13]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +837,7 @@ func (x *ListReply) String() string {
 func (*ListReply) ProtoMessage() {}
 
 func (x *ListReply) ProtoReflect() protoreflect.Message {
-	mi := &file_blob_blobpb_blob_proto_msgTypes[13]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +850,7 @@ func (x *ListReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReply.ProtoReflect.Descriptor instead.
 func (*ListReply) Descriptor() ([]byte, []int) {
-	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{13}
+	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListReply) GetEntries() []*Entry {
@@ -789,7 +874,7 @@ type UsageReply struct {
 
 func (x *UsageReply) Reset() {
 	*x = UsageReply{}
-	mi := &file_blob_blobpb_blob_proto_msgTypes[14]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +886,7 @@ func (x *UsageReply) String() string {
 func (*UsageReply) ProtoMessage() {}
 
 func (x *UsageReply) ProtoReflect() protoreflect.Message {
-	mi := &file_blob_blobpb_blob_proto_msgTypes[14]
+	mi := &file_blob_blobpb_blob_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +899,7 @@ func (x *UsageReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageReply.ProtoReflect.Descriptor instead.
 func (*UsageReply) Descriptor() ([]byte, []int) {
-	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{14}
+	return file_blob_blobpb_blob_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UsageReply) GetTotalBytes() uint64 {
@@ -888,14 +973,21 @@ const file_blob_blobpb_blob_proto_rawDesc = "" +
 	"\vDropRequest\x12+\n" +
 	"\x06staged\x18\x01 \x03(\v2\x13.dfs.blob.v1.StagedR\x06staged\"6\n" +
 	"\rDeleteRequest\x12%\n" +
-	"\x03ids\x18\x01 \x03(\v2\x13.dfs.blob.v1.BlobIDR\x03ids\"{\n" +
+	"\x03ids\x18\x01 \x03(\v2\x13.dfs.blob.v1.BlobIDR\x03ids\"\xa5\x01\n" +
 	"\n" +
 	"GetRequest\x12#\n" +
 	"\x02id\x18\x01 \x01(\v2\x13.dfs.blob.v1.BlobIDR\x02id\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\rR\x06length\x12\x10\n" +
 	"\x03sum\x18\x03 \x01(\aR\x03sum\x12\x10\n" +
 	"\x03off\x18\x04 \x01(\rR\x03off\x12\f\n" +
-	"\x01n\x18\x05 \x01(\rR\x01n\"D\n" +
+	"\x01n\x18\x05 \x01(\rR\x01n\x12(\n" +
+	"\x05claim\x18\x06 \x01(\v2\x12.dfs.blob.v1.ClaimR\x05claim\"q\n" +
+	"\x05Claim\x12\x18\n" +
+	"\asession\x18\x01 \x01(\x04R\asession\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x10\n" +
+	"\x03ino\x18\x03 \x01(\x04R\x03ino\x12\x10\n" +
+	"\x03off\x18\x04 \x01(\x04R\x03off\x12\x14\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index\"D\n" +
 	"\bGetReply\x12\x10\n" +
 	"\x03off\x18\x01 \x01(\rR\x03off\x12\x12\n" +
 	"\x04sums\x18\x02 \x03(\aR\x04sums\x12\x12\n" +
@@ -943,7 +1035,7 @@ func file_blob_blobpb_blob_proto_rawDescGZIP() []byte {
 	return file_blob_blobpb_blob_proto_rawDescData
 }
 
-var file_blob_blobpb_blob_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_blob_blobpb_blob_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_blob_blobpb_blob_proto_goTypes = []any{
 	(*Empty)(nil),         // 0: dfs.blob.v1.Empty
 	(*BlobID)(nil),        // 1: dfs.blob.v1.BlobID
@@ -955,11 +1047,12 @@ var file_blob_blobpb_blob_proto_goTypes = []any{
 	(*DropRequest)(nil),   // 7: dfs.blob.v1.DropRequest
 	(*DeleteRequest)(nil), // 8: dfs.blob.v1.DeleteRequest
 	(*GetRequest)(nil),    // 9: dfs.blob.v1.GetRequest
-	(*GetReply)(nil),      // 10: dfs.blob.v1.GetReply
-	(*ListRequest)(nil),   // 11: dfs.blob.v1.ListRequest
-	(*Entry)(nil),         // 12: dfs.blob.v1.Entry
-	(*ListReply)(nil),     // 13: dfs.blob.v1.ListReply
-	(*UsageReply)(nil),    // 14: dfs.blob.v1.UsageReply
+	(*Claim)(nil),         // 10: dfs.blob.v1.Claim
+	(*GetReply)(nil),      // 11: dfs.blob.v1.GetReply
+	(*ListRequest)(nil),   // 12: dfs.blob.v1.ListRequest
+	(*Entry)(nil),         // 13: dfs.blob.v1.Entry
+	(*ListReply)(nil),     // 14: dfs.blob.v1.ListReply
+	(*UsageReply)(nil),    // 15: dfs.blob.v1.UsageReply
 }
 var file_blob_blobpb_blob_proto_depIdxs = []int32{
 	2,  // 0: dfs.blob.v1.StageRequest.tx:type_name -> dfs.blob.v1.Tx
@@ -970,29 +1063,30 @@ var file_blob_blobpb_blob_proto_depIdxs = []int32{
 	6,  // 5: dfs.blob.v1.DropRequest.staged:type_name -> dfs.blob.v1.Staged
 	1,  // 6: dfs.blob.v1.DeleteRequest.ids:type_name -> dfs.blob.v1.BlobID
 	1,  // 7: dfs.blob.v1.GetRequest.id:type_name -> dfs.blob.v1.BlobID
-	1,  // 8: dfs.blob.v1.ListRequest.after:type_name -> dfs.blob.v1.BlobID
-	1,  // 9: dfs.blob.v1.Entry.id:type_name -> dfs.blob.v1.BlobID
-	2,  // 10: dfs.blob.v1.Entry.tx:type_name -> dfs.blob.v1.Tx
-	12, // 11: dfs.blob.v1.ListReply.entries:type_name -> dfs.blob.v1.Entry
-	3,  // 12: dfs.blob.v1.Blobs.Stage:input_type -> dfs.blob.v1.StageRequest
-	5,  // 13: dfs.blob.v1.Blobs.Commit:input_type -> dfs.blob.v1.CommitRequest
-	7,  // 14: dfs.blob.v1.Blobs.Drop:input_type -> dfs.blob.v1.DropRequest
-	8,  // 15: dfs.blob.v1.Blobs.Delete:input_type -> dfs.blob.v1.DeleteRequest
-	9,  // 16: dfs.blob.v1.Blobs.Get:input_type -> dfs.blob.v1.GetRequest
-	11, // 17: dfs.blob.v1.Blobs.List:input_type -> dfs.blob.v1.ListRequest
-	0,  // 18: dfs.blob.v1.Blobs.Usage:input_type -> dfs.blob.v1.Empty
-	4,  // 19: dfs.blob.v1.Blobs.Stage:output_type -> dfs.blob.v1.StageReply
-	0,  // 20: dfs.blob.v1.Blobs.Commit:output_type -> dfs.blob.v1.Empty
-	0,  // 21: dfs.blob.v1.Blobs.Drop:output_type -> dfs.blob.v1.Empty
-	0,  // 22: dfs.blob.v1.Blobs.Delete:output_type -> dfs.blob.v1.Empty
-	10, // 23: dfs.blob.v1.Blobs.Get:output_type -> dfs.blob.v1.GetReply
-	13, // 24: dfs.blob.v1.Blobs.List:output_type -> dfs.blob.v1.ListReply
-	14, // 25: dfs.blob.v1.Blobs.Usage:output_type -> dfs.blob.v1.UsageReply
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	10, // 8: dfs.blob.v1.GetRequest.claim:type_name -> dfs.blob.v1.Claim
+	1,  // 9: dfs.blob.v1.ListRequest.after:type_name -> dfs.blob.v1.BlobID
+	1,  // 10: dfs.blob.v1.Entry.id:type_name -> dfs.blob.v1.BlobID
+	2,  // 11: dfs.blob.v1.Entry.tx:type_name -> dfs.blob.v1.Tx
+	13, // 12: dfs.blob.v1.ListReply.entries:type_name -> dfs.blob.v1.Entry
+	3,  // 13: dfs.blob.v1.Blobs.Stage:input_type -> dfs.blob.v1.StageRequest
+	5,  // 14: dfs.blob.v1.Blobs.Commit:input_type -> dfs.blob.v1.CommitRequest
+	7,  // 15: dfs.blob.v1.Blobs.Drop:input_type -> dfs.blob.v1.DropRequest
+	8,  // 16: dfs.blob.v1.Blobs.Delete:input_type -> dfs.blob.v1.DeleteRequest
+	9,  // 17: dfs.blob.v1.Blobs.Get:input_type -> dfs.blob.v1.GetRequest
+	12, // 18: dfs.blob.v1.Blobs.List:input_type -> dfs.blob.v1.ListRequest
+	0,  // 19: dfs.blob.v1.Blobs.Usage:input_type -> dfs.blob.v1.Empty
+	4,  // 20: dfs.blob.v1.Blobs.Stage:output_type -> dfs.blob.v1.StageReply
+	0,  // 21: dfs.blob.v1.Blobs.Commit:output_type -> dfs.blob.v1.Empty
+	0,  // 22: dfs.blob.v1.Blobs.Drop:output_type -> dfs.blob.v1.Empty
+	0,  // 23: dfs.blob.v1.Blobs.Delete:output_type -> dfs.blob.v1.Empty
+	11, // 24: dfs.blob.v1.Blobs.Get:output_type -> dfs.blob.v1.GetReply
+	14, // 25: dfs.blob.v1.Blobs.List:output_type -> dfs.blob.v1.ListReply
+	15, // 26: dfs.blob.v1.Blobs.Usage:output_type -> dfs.blob.v1.UsageReply
+	20, // [20:27] is the sub-list for method output_type
+	13, // [13:20] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_blob_blobpb_blob_proto_init() }
@@ -1006,7 +1100,7 @@ func file_blob_blobpb_blob_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blob_blobpb_blob_proto_rawDesc), len(file_blob_blobpb_blob_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,7 +27,8 @@ type Request struct {
 	Hosts []string // host names and addresses of a node, for those who ask for them: curl and other clients of HTTP
 	Days  int      // 0: DefaultDays
 	// Life, if any, is how long it holds instead of Days.
-	Life time.Duration
+	Life  time.Duration
+	Scope fs.Scope // what a mount is bound to
 	// From is when it begins to hold; zero: now.
 	From time.Time
 	// NoIssuer keeps the issuer's key from a node: others renew its certificate.
@@ -62,6 +63,14 @@ func (r *Request) validate() error {
 	if len(r.Hosts) > 0 && r.Role != RoleNode {
 		return fmt.Errorf("only a node has hosts, a %s has none: %w", r.Role, fs.ErrInvalid)
 	}
+	if r.Scope != (fs.Scope{}) && r.Role != RoleMount {
+		return fmt.Errorf("only a mount can be bound to a subtree or to reading, a %s cannot: %w", r.Role, fs.ErrInvalid)
+	}
+	subtree, err := fs.ParseSubtree(r.Scope.Subtree)
+	if err != nil {
+		return fmt.Errorf("subtree: %w", err)
+	}
+	r.Scope.Subtree = subtree
 	for _, h := range r.Hosts {
 		if net.ParseIP(h) == nil && !nameRule.MatchString(h) {
 			return fmt.Errorf("host %q is neither a name nor an address: %w", h, fs.ErrInvalid)
@@ -126,7 +135,7 @@ func (r *Request) template(authority string) *x509.Certificate {
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	t.URIs = append(t.URIs, roleURI(authority, r.Role))
+	t.URIs = append(t.URIs, roleURI(authority, r.Role, r.Scope))
 	if r.Role != RoleNode {
 		return t
 	}

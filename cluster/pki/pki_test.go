@@ -311,10 +311,10 @@ func TestDialler_TalksToNodesOnly(t *testing.T) {
 	ca := authorityIn(t)
 	mount := open(t, issue(t, ca, Request{Role: RoleMount, Name: "m"}), RoleMount, nil)
 	for name, change := range map[string]func(*x509.Certificate){
-		"role of a mount": func(c *x509.Certificate) { c.URIs = []*url.URL{roleURI("x", RoleMount)} },
+		"role of a mount": func(c *x509.Certificate) { c.URIs = []*url.URL{roleURI("x", RoleMount, fs.Scope{})} },
 		"no role":         func(c *x509.Certificate) { c.URIs = nil },
 		"two roles": func(c *x509.Certificate) {
-			c.URIs = []*url.URL{roleURI("x", RoleNode), roleURI("x", RoleMount)}
+			c.URIs = []*url.URL{roleURI("x", RoleNode, fs.Scope{}), roleURI("x", RoleMount, fs.Scope{})}
 		},
 		"not a server":   func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[:1] },
 		"not named node": func(c *x509.Certificate) { c.DNSNames = []string{"a.example.org"} },
@@ -333,8 +333,8 @@ func TestListener_WantsARole(t *testing.T) {
 	node := open(t, issue(t, ca, Request{Role: RoleNode, Name: "n"}), RoleNode, nil)
 	for name, uris := range map[string][]*url.URL{
 		"none":    nil,
-		"unknown": {roleURI("x", "root")},
-		"two":     {roleURI("x", RoleAdmin), roleURI("x", RoleMount)},
+		"unknown": {roleURI("x", "root", fs.Scope{})},
+		"two":     {roleURI("x", RoleAdmin, fs.Scope{}), roleURI("x", RoleMount, fs.Scope{})},
 	} {
 		client := forge(t, ca, func(c *x509.Certificate) { c.URIs = uris })
 		if _, err, _ := handshake(t, node.Server(), client.Client()); !errors.Is(err, fs.ErrPermission) {

@@ -14,13 +14,17 @@ import (
 
 // Peer is who is at the other end of a connection.
 type Peer struct {
-	Role Role
-	Name string // for logs
-	Leaf *x509.Certificate
+	Role  Role
+	Name  string
+	Scope fs.Scope // what it is bound to
+	Leaf  *x509.Certificate
 }
 
 // Ends is when the peer's certificate ends.
 func (p Peer) Ends() time.Time { return p.Leaf.NotAfter }
+
+// Owner is the peer as the owner of a session.
+func (p *Peer) Owner() fs.Owner { return fs.Owner{Name: p.Name, Role: string(p.Role), Scope: p.Scope} }
 
 // enrolALPN is what a machine without a certificate asks for in its first message, see [Enrolling].
 const enrolALPN = "dfs-enrol"
@@ -126,9 +130,9 @@ func PeerOf(s tls.ConnectionState) (Peer, error) {
 		return Peer{}, fmt.Errorf("the other side has shown no certificate: %w", fs.ErrPermission)
 	}
 	leaf := s.PeerCertificates[0]
-	role, err := RoleOf(leaf)
+	role, scope, err := grantOf(leaf)
 	if err != nil {
 		return Peer{}, err
 	}
-	return Peer{Role: role, Name: leaf.Subject.CommonName, Leaf: leaf}, nil
+	return Peer{Role: role, Name: leaf.Subject.CommonName, Scope: scope, Leaf: leaf}, nil
 }

@@ -1303,6 +1303,7 @@ type LayoutReply struct {
 	Extents       []*Extent              `protobuf:"bytes,2,rep,name=extents,proto3" json:"extents,omitempty"`
 	Blobs         []*BlobInfo            `protobuf:"bytes,3,rep,name=blobs,proto3" json:"blobs,omitempty"`
 	More          uint64                 `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	Index         uint64                 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1361,6 +1362,13 @@ func (x *LayoutReply) GetBlobs() []*BlobInfo {
 func (x *LayoutReply) GetMore() uint64 {
 	if x != nil {
 		return x.More
+	}
+	return 0
+}
+
+func (x *LayoutReply) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
 	}
 	return 0
 }
@@ -1573,6 +1581,8 @@ type Mount struct {
 	Path          []byte                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
 	Version       []byte                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
 	Opened        int64                  `protobuf:"fixed64,5,opt,name=opened,proto3" json:"opened,omitempty"`
+	Subtree       []byte                 `protobuf:"bytes,6,opt,name=subtree,proto3" json:"subtree,omitempty"` // empty: the root of the tree
+	ReadOnly      bool                   `protobuf:"varint,7,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1642,6 +1652,20 @@ func (x *Mount) GetOpened() int64 {
 	return 0
 }
 
+func (x *Mount) GetSubtree() []byte {
+	if x != nil {
+		return x.Subtree
+	}
+	return nil
+}
+
+func (x *Mount) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
 type Session struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1650,6 +1674,9 @@ type Session struct {
 	TimeoutMillis int64                  `protobuf:"varint,4,opt,name=timeout_millis,json=timeoutMillis,proto3" json:"timeout_millis,omitempty"`
 	Replicas      uint32                 `protobuf:"varint,5,opt,name=replicas,proto3" json:"replicas,omitempty"`
 	MinReplicas   uint32                 `protobuf:"varint,6,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
+	Root          uint64                 `protobuf:"varint,7,opt,name=root,proto3" json:"root,omitempty"`
+	ReadOnly      bool                   `protobuf:"varint,8,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	Claims        bool                   `protobuf:"varint,9,opt,name=claims,proto3" json:"claims,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1724,6 +1751,27 @@ func (x *Session) GetMinReplicas() uint32 {
 		return x.MinReplicas
 	}
 	return 0
+}
+
+func (x *Session) GetRoot() uint64 {
+	if x != nil {
+		return x.Root
+	}
+	return 0
+}
+
+func (x *Session) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+func (x *Session) GetClaims() bool {
+	if x != nil {
+		return x.Claims
+	}
+	return false
 }
 
 type PinRequest struct {
@@ -3917,12 +3965,13 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\v2\x13.dfs.meta.v1.BlobIDR\x02id\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\rR\x06length\x12\x10\n" +
 	"\x03sum\x18\x03 \x01(\aR\x03sum\x12\x1a\n" +
-	"\breplicas\x18\x04 \x03(\tR\breplicas\"\xa4\x01\n" +
+	"\breplicas\x18\x04 \x03(\tR\breplicas\"\xba\x01\n" +
 	"\vLayoutReply\x12%\n" +
 	"\x04attr\x18\x01 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\x12-\n" +
 	"\aextents\x18\x02 \x03(\v2\x13.dfs.meta.v1.ExtentR\aextents\x12+\n" +
 	"\x05blobs\x18\x03 \x03(\v2\x15.dfs.meta.v1.BlobInfoR\x05blobs\x12\x12\n" +
-	"\x04more\x18\x04 \x01(\x04R\x04more\"4\n" +
+	"\x04more\x18\x04 \x01(\x04R\x04more\x12\x14\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index\"4\n" +
 	"\fXattrRequest\x12\x10\n" +
 	"\x03ino\x18\x01 \x01(\x04R\x03ino\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\"\"\n" +
@@ -3936,20 +3985,25 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"totalBytes\x12\x1d\n" +
 	"\n" +
 	"free_bytes\x18\x02 \x01(\x04R\tfreeBytes\x12\x16\n" +
-	"\x06inodes\x18\x03 \x01(\x04R\x06inodes\"s\n" +
+	"\x06inodes\x18\x03 \x01(\x04R\x06inodes\"\xaa\x01\n" +
 	"\x05Mount\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\fR\x04host\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x03R\x03pid\x12\x12\n" +
 	"\x04path\x18\x03 \x01(\fR\x04path\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\fR\aversion\x12\x16\n" +
-	"\x06opened\x18\x05 \x01(\x10R\x06opened\"\xaf\x01\n" +
+	"\x06opened\x18\x05 \x01(\x10R\x06opened\x12\x18\n" +
+	"\asubtree\x18\x06 \x01(\fR\asubtree\x12\x1b\n" +
+	"\tread_only\x18\a \x01(\bR\breadOnly\"\xf8\x01\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\acluster\x18\x03 \x01(\tR\acluster\x12%\n" +
 	"\x0etimeout_millis\x18\x04 \x01(\x03R\rtimeoutMillis\x12\x1a\n" +
 	"\breplicas\x18\x05 \x01(\rR\breplicas\x12!\n" +
-	"\fmin_replicas\x18\x06 \x01(\rR\vminReplicas\"N\n" +
+	"\fmin_replicas\x18\x06 \x01(\rR\vminReplicas\x12\x12\n" +
+	"\x04root\x18\a \x01(\x04R\x04root\x12\x1b\n" +
+	"\tread_only\x18\b \x01(\bR\breadOnly\x12\x16\n" +
+	"\x06claims\x18\t \x01(\bR\x06claims\"N\n" +
 	"\n" +
 	"PinRequest\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x10\n" +
