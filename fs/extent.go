@@ -43,4 +43,6 @@ type Layout struct {
 	Blobs   []BlobInfo // one for each blob that Extents name
 	// More is where to ask on when the answer was cut at LayoutMax extents; 0 when it is complete.
 	More uint64
+	// Index is the Raft index of the state in which it is so; see blob.Claim.
+	Index uint64
 }

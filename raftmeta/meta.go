@@ -39,6 +39,9 @@ func (n *Node) CommitEncoded(ctx context.Context, tx []byte) ([]byte, error) {
 
 // Abort implements fs.Committer.
 func (n *Node) Abort(ctx context.Context, epoch fs.Epoch, tx fs.TxID) (*fs.TxResult, error) {
+	if err := n.mayUse(ctx, fs.Session{ID: tx.Session, Epoch: epoch}); err != nil {
+		return nil, fmt.Errorf("abort: %w", err)
+	}
 	return n.decide(ctx, command.Encode(&command.Abort{Tx: tx, Epoch: epoch}))
 }
 
@@ -83,39 +86,61 @@ func ask[T any](ctx context.Context, n *Node, fn func(*snapshot) (T, error)) (T,
 	return result, err
 }
 
+// look is ask for what the caller may see.
+func look[T any](ctx context.Context, n *Node, fn func(reading) (T, error)) (T, error) {
+	return ask(ctx, n, func(s *snapshot) (T, error) {
+		seen, err := s.seenBy(fs.CallerOf(ctx))
+		if err != nil {
+			var none T
+			return none, err
+		}
+		return fn(seen)
+	})
+}
+
 // Lookup implements fs.Reader.
 func (n *Node) Lookup(ctx context.Context, dir fs.Ino, name string) (fs.Attr, error) {
-	return ask(ctx, n, func(s *snapshot) (fs.Attr, error) { return s.Lookup(dir, name) })
+	return look(ctx, n, func(s reading) (fs.Attr, error) { return s.Lookup(dir, name) })
 }
 
 // Getattr implements fs.Reader.
 func (n *Node) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
-	return ask(ctx, n, func(s *snapshot) (fs.Attr, error) { return s.Getattr(ino) })
+	return look(ctx, n, func(s reading) (fs.Attr, error) { return s.Getattr(ino) })
 }
 
 // Readdir implements fs.Reader.
 func (n *Node) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
-	return ask(ctx, n, func(s *snapshot) (fs.Listing, error) { return s.Readdir(dir, after, limit) })
+	return look(ctx, n, func(s reading) (fs.Listing, error) { return s.Readdir(dir, after, limit) })
 }
 
 // Readlink implements fs.Reader.
 func (n *Node) Readlink(ctx context.Context, ino fs.Ino) (string, error) {
-	return ask(ctx, n, func(s *snapshot) (string, error) { return s.Readlink(ino) })
+	return look(ctx, n, func(s reading) (string, error) { return s.Readlink(ino) })
 }
 
 // Layout implements fs.Reader.
 func (n *Node) Layout(ctx context.Context, ino fs.Ino, off, length uint64) (*fs.Layout, error) {
-	return ask(ctx, n, func(s *snapshot) (*fs.Layout, error) { return s.Layout(ino, off, length) })
+	return ask(ctx, n, func(s *snapshot) (*fs.Layout, error) {
+		seen, err := s.seenBy(fs.CallerOf(ctx))
+		if err != nil {
+			return nil, err
+		}
+		l, err := seen.Layout(ino, off, length)
+		if err == nil {
+			l.Index = s.index
+		}
+		return l, err
+	})
 }
 
 // Getxattr implements fs.Reader.
 func (n *Node) Getxattr(ctx context.Context, ino fs.Ino, name string) ([]byte, error) {
-	return ask(ctx, n, func(s *snapshot) ([]byte, error) { return s.Getxattr(ino, name) })
+	return look(ctx, n, func(s reading) ([]byte, error) { return s.Getxattr(ino, name) })
 }
 
 // Listxattr implements fs.Reader.
 func (n *Node) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
-	return ask(ctx, n, func(s *snapshot) ([]string, error) { return s.Listxattr(ino) })
+	return look(ctx, n, func(s reading) ([]string, error) { return s.Listxattr(ino) })
 }
 
 // Statfs adds up what the live nodes report and divides it by the number of replicas.
@@ -123,6 +148,9 @@ func (n *Node) Statfs(ctx context.Context) (fs.Statfs, error) {
 	var config state.Config
 	var stats state.Stats
 	err := n.read(ctx, func(s *snapshot) (err error) {
+		if _, err = s.seenBy(fs.CallerOf(ctx)); err != nil {
+			return err
+		}
 		if config, _, err = s.Config(); err == nil {
 			stats, err = s.Stats()
 		}

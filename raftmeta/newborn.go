@@ -10,6 +10,9 @@ import (
 // commit decides a transaction. What it creates and wants pinned is pinned before that, also if it has been decided
 // already: it may have been by an earlier leader, whose answer was lost.
 func (n *Node) commit(ctx context.Context, tx *fs.Tx, encoded []byte) (*fs.TxResult, error) {
+	if err := n.mayUse(ctx, fs.Session{ID: tx.ID.Session, Epoch: tx.Epoch}); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
 	newborn := newborns(tx)
 	if len(newborn) == 0 {
 		return n.decide(ctx, encoded)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dfs/fs"
+	"dfs/raftmeta/state"
 )
 
 func TestOrphans_LiveWhilePinnedAndAreReapedAfter(t *testing.T) {
@@ -249,7 +250,8 @@ func TestPinThatTheListOfAttachMissed_HoldsTheReaperOfTheNextLeader(t *testing.T
 
 func TestClaims_OfASessionThatNeverBeatsAreBounded(t *testing.T) {
 	table := newSessionTable(nil)
-	e := table.add(fs.Session{ID: 1}, fs.Mount{}, false)
+	table.add(&state.SessionRecord{Session: fs.Session{ID: 1}}, false)
+	e := table.sessions[1]
 	if err := table.claim(e, []fs.Ino{1}); err != nil {
 		t.Fatal(err)
 	}

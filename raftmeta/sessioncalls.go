@@ -21,16 +21,36 @@ func (n *Node) OpenSession(ctx context.Context, who fs.Mount) (fs.Session, error
 	if len(who.Host)+len(who.Path)+len(who.Version) > mountTextMax {
 		return fs.Session{}, fmt.Errorf("open session: %w", fs.ErrTooLarge)
 	}
-	answer, err := n.change(ctx, &command.OpenSession{Mount: who})
+	owner := fs.CallerOf(ctx).Owner
+	subtree, err := fs.ParseSubtree(who.Subtree)
+	if err != nil {
+		return fs.Session{}, fmt.Errorf("open session: subtree: %w", err)
+	}
+	scope, err := owner.Scope.Narrow(fs.Scope{Subtree: subtree, ReadOnly: who.ReadOnly})
 	if err != nil {
 		return fs.Session{}, fmt.Errorf("open session: %w", err)
 	}
-	n.logger.Info("session opened", "session", answer.Session.ID, "host", who.Host, "path", who.Path)
+	who.Subtree, who.ReadOnly = scope.Subtree, scope.ReadOnly
+	answer, err := n.change(ctx, &command.OpenSession{Mount: who, Owner: owner})
+	if err != nil && scope.Subtree != "" {
+		return fs.Session{}, fmt.Errorf("open session in %s: %w", scope.Subtree, err)
+	}
+	if err != nil {
+		return fs.Session{}, fmt.Errorf("open session: %w", err)
+	}
+	n.logger.Info("session opened", "session", answer.Session.ID, "host", who.Host, "path", who.Path, "certificate", owner.Name,
+		"subtree", who.Subtree, "readonly", who.ReadOnly)
 	return answer.Session, nil
 }
 
 // CloseSession implements fs.Sessions.
 func (n *Node) CloseSession(ctx context.Context, s fs.Session) error {
+	if err := n.mayUse(ctx, s); err != nil {
+		if errors.Is(err, fs.ErrFenced) {
+			return nil // it has ended already
+		}
+		return fmt.Errorf("close session %d: %w", s.ID, err)
+	}
 	if _, err := n.change(ctx, &command.EndSession{Session: s.ID, Epoch: s.Epoch}); err != nil {
 		return fmt.Errorf("close session %d: %w", s.ID, err)
 	}
@@ -46,6 +66,9 @@ func (n *Node) CloseSession(ctx context.Context, s fs.Session) error {
 
 // AllocInos implements fs.Sessions.
 func (n *Node) AllocInos(ctx context.Context, s fs.Session, count int) (fs.InoRange, error) {
+	if err := n.mayUse(ctx, s); err != nil {
+		return fs.InoRange{}, fmt.Errorf("allot inode numbers: %w", err)
+	}
 	answer, err := n.change(ctx, &command.AllocInos{Session: s.ID, Epoch: s.Epoch, N: count})
 	if err != nil {
 		return fs.InoRange{}, fmt.Errorf("allot inode numbers: %w", err)
@@ -71,6 +94,27 @@ func (n *Node) pin(ctx context.Context, s fs.Session, ino fs.Ino) (attr fs.Attr,
 		return attr, err
 	}
 	t := r.sessions
+	look := func(snap *snapshot) (err error) {
+		attr, err = snap.Getattr(ino)
+		return err
+	}
+	e, err := t.find(ctx, s)
+	if err == nil {
+		err = checkOwner(&s, e.owner, fs.CallerOf(ctx).Owner)
+	}
+	if err == nil && e.Root != fs.RootIno { // what it may not see it shall not pin either, not even for a moment
+		look = func(snap *snapshot) error {
+			record, err := snap.session(s)
+			if err == nil {
+				attr, err = snap.As(record).Getattr(ino)
+			}
+			return err
+		}
+		err = n.readIn(ctx, r, look)
+	}
+	if err != nil {
+		return fs.Attr{}, err
+	}
 	err = t.with(ctx, s, func(e *session) error {
 		if _, reaping := t.reaping[ino]; reaping {
 			return fs.ErrNotExist
@@ -87,10 +131,7 @@ func (n *Node) pin(ctx context.Context, s fs.Session, ino fs.Ino) (attr fs.Attr,
 	if err := n.cfg.Faults.At("pin.registered"); err != nil {
 		return attr, err
 	}
-	err = n.readIn(ctx, r, func(snap *snapshot) (err error) {
-		attr, err = snap.Getattr(ino)
-		return err
-	})
+	err = n.readIn(ctx, r, look)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Nobody can have pinned it with success, so that this pin is nobody else's. After another error it stays: a
 		// second call may have succeeded meanwhile.
@@ -116,7 +157,17 @@ func (n *Node) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stre
 		return nil, fmt.Errorf("attach: %w", err)
 	}
 	t := r.sessions
-	st := newStream(t, s)
+	e, err := t.find(ctx, s)
+	if err == nil {
+		err = checkOwner(&s, e.owner, fs.CallerOf(ctx).Owner)
+	}
+	if err == nil {
+		pins, err = n.pinnable(e.Root, pins)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("attach: %w", err)
+	}
+	st := newStream(t, e.Session)
 	err = t.with(ctx, s, func(e *session) error {
 		e.round++
 		if err := t.claim(e, pins); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"dfs/fs"
 	"dfs/raftmeta/command"
+	"dfs/raftmeta/state"
 )
 
 // sessionTable is what a leader remembers of the sessions: when it last heard of each, what each has pinned, and their
@@ -27,6 +28,7 @@ type sessionTable struct {
 // session is a live session as the leader knows it.
 type session struct {
 	fs.Session
+	owner    fs.Owner
 	mount    fs.Mount
 	heard    time.Time
 	attached bool              // it has told this leader all its pins, or was opened in this reign
@@ -59,7 +61,7 @@ func (t *sessionTable) sync(attached bool) error {
 		live := make(map[fs.SessionID]bool, len(list))
 		for i := range list {
 			live[list[i].ID] = true
-			t.add(list[i].Session, list[i].Mount, attached)
+			t.add(&list[i], attached)
 		}
 		for id, e := range t.sessions {
 			if !live[id] && s.index >= uint64(e.Epoch) {
@@ -71,13 +73,11 @@ func (t *sessionTable) sync(attached bool) error {
 }
 
 // add puts a session into the table, if it is not there; mu is held.
-func (t *sessionTable) add(s fs.Session, m fs.Mount, attached bool) *session {
-	e := t.sessions[s.ID]
-	if e == nil {
-		e = &session{Session: s, mount: m, heard: time.Now(), attached: attached, pins: map[fs.Ino]uint64{}}
-		t.sessions[s.ID] = e
+func (t *sessionTable) add(s *state.SessionRecord, attached bool) {
+	if t.sessions[s.ID] == nil {
+		t.sessions[s.ID] = &session{Session: s.Session, owner: s.Owner, mount: s.Mount, heard: time.Now(), attached: attached,
+			pins: map[fs.Ino]uint64{}}
 	}
-	return e
 }
 
 // remove takes a session and its pins out of the table and ends its stream; mu is held.
@@ -144,7 +144,7 @@ func (t *sessionTable) look(ctx context.Context, s fs.Session) error {
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.add(rec.Session, rec.Mount, true)
+		t.add(&rec, true)
 		return nil
 	})
 }

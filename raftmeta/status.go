@@ -48,6 +48,9 @@ func (n *Node) Status(ctx context.Context) (*fs.Status, error) {
 	if r, _ := n.leader.get(); r != nil {
 		s.Sessions = r.sessions.statuses()
 	}
+	if fs.CallerOf(ctx).Owner.Scope.Subtree != "" {
+		s.Sessions = nil // who else is there, and where, is not for who sees a part only
+	}
 	slices.SortFunc(s.Sessions, func(a, b fs.SessionStatus) int { return int(a.ID) - int(b.ID) })
 	s.Nodes = n.nodeStatuses(s.Applied)
 	return s, nil

@@ -38,15 +38,19 @@ func (s *stream) Send(b fs.Beat) error {
 		return err
 	}
 	heard := time.Now()
+	pins, err := s.t.r.n.pinnable(s.session.Root, b.Pins)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := s.t.r.n.bound(s.t.r.ctx)
 	defer cancel()
-	err := s.t.with(ctx, s.session, func(e *session) error {
+	err = s.t.with(ctx, s.session, func(e *session) error {
 		if e.stream != s { // an old beat must not take back what the session has pinned since
 			return fmt.Errorf("session %d has attached anew: %w", e.ID, fs.ErrUnavailable)
 		}
 		e.heard, e.activity = heard, b.Activity
 		if !s.beaten {
-			if err := s.t.claim(e, b.Pins); err != nil {
+			if err := s.t.claim(e, pins); err != nil {
 				return err
 			}
 			s.beaten = true

@@ -30,10 +30,10 @@ func toLayout(l *fs.Layout) *metapb.LayoutReply {
 			break
 		}
 	}
-	return &metapb.LayoutReply{Attr: toAttr(l.Attr), Extents: each(extents, toExtent), Blobs: each(l.Blobs, toBlobInfo), More: more}
+	return &metapb.LayoutReply{Attr: toAttr(l.Attr), Extents: each(extents, toExtent), Blobs: each(l.Blobs, toBlobInfo), More: more, Index: l.Index}
 }
 
 func fromLayout(l *metapb.LayoutReply) *fs.Layout {
 	return &fs.Layout{Attr: fromAttr(l.GetAttr()), Extents: each(l.GetExtents(), fromExtent),
-		Blobs: each(l.GetBlobs(), fromBlobInfo), More: l.GetMore()}
+		Blobs: each(l.GetBlobs(), fromBlobInfo), More: l.GetMore(), Index: l.GetIndex()}
 }

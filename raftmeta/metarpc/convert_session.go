@@ -7,22 +7,23 @@ import (
 
 func toMount(m fs.Mount) *metapb.Mount {
 	return &metapb.Mount{Host: []byte(m.Host), Pid: int64(m.PID), Path: []byte(m.Path), Version: []byte(m.Version),
-		Opened: int64(m.Opened)}
+		Opened: int64(m.Opened), Subtree: []byte(m.Subtree), ReadOnly: m.ReadOnly}
 }
 
 func fromMount(m *metapb.Mount) fs.Mount {
 	return fs.Mount{Host: string(m.GetHost()), PID: int(m.GetPid()), Path: string(m.GetPath()), Version: string(m.GetVersion()),
-		Opened: fs.Time(m.GetOpened())}
+		Opened: fs.Time(m.GetOpened()), Subtree: string(m.GetSubtree()), ReadOnly: m.GetReadOnly()}
 }
 
 func toSession(s fs.Session) *metapb.Session {
 	return &metapb.Session{Id: uint64(s.ID), Epoch: uint64(s.Epoch), Cluster: s.Cluster, TimeoutMillis: s.TimeoutMillis,
-		Replicas: uint32(s.Replicas), MinReplicas: uint32(s.MinReplicas)}
+		Replicas: uint32(s.Replicas), MinReplicas: uint32(s.MinReplicas), Root: uint64(s.Root), ReadOnly: s.ReadOnly, Claims: s.Claims}
 }
 
 func fromSession(s *metapb.Session) fs.Session {
 	return fs.Session{ID: fs.SessionID(s.GetId()), Epoch: fs.Epoch(s.GetEpoch()), Cluster: s.GetCluster(),
-		TimeoutMillis: s.GetTimeoutMillis(), Replicas: int(s.GetReplicas()), MinReplicas: int(s.GetMinReplicas())}
+		TimeoutMillis: s.GetTimeoutMillis(), Replicas: int(s.GetReplicas()), MinReplicas: int(s.GetMinReplicas()),
+		Root: fs.Ino(s.GetRoot()), ReadOnly: s.GetReadOnly(), Claims: s.GetClaims()}
 }
 
 func toInoRange(r fs.InoRange) *metapb.InoRange {

@@ -44,6 +44,7 @@ func exactCalls() []exact {
 	why.Path, why.Target = "/d\xff/f", "\xff"
 	why.Extents[0].Data = nil
 	why.Extents[1].Data, why.Extents[1].Blob, why.Extents[1].BlobOff = nil, fs.BlobID{}, 0
+	mount.Subtree = "/sub/\xfftree"
 	node.Addr, node.State = "10.0.0.1:7400", fs.NodeSuspect
 
 	return []exact{

@@ -84,6 +84,9 @@ func checkMount(m *metapb.Mount) error {
 			return fmt.Errorf("request refused: a mount described by %d bytes: %w", len(text), fs.ErrTooLarge)
 		}
 	}
+	if _, err := fs.ParseSubtree(string(m.GetSubtree())); err != nil {
+		return fmt.Errorf("request refused: subtree: %w", err)
+	}
 	if m.GetPid() < 0 || m.GetPid() > math.MaxInt32 {
 		return invalid("process id %d", m.GetPid())
 	}

@@ -112,6 +112,7 @@ func TestServer_RefusesMalformedRequests(t *testing.T) {
 			_, err := m.OpenSession(ctx, &metapb.Mount{Host: make([]byte, mountTextMax+1)})
 			return err
 		}, fs.ErrTooLarge},
+		"open a subtree that is no path": {func() error { _, err := m.OpenSession(ctx, &metapb.Mount{Subtree: []byte("a/../b")}); return err }, fs.ErrInvalid},
 		"open by a negative pid": {func() error { _, err := m.OpenSession(ctx, &metapb.Mount{Pid: -1}); return err }, fs.ErrInvalid},
 		"close of nothing":       {func() error { _, err := m.CloseSession(ctx, &metapb.Session{}); return err }, fs.ErrInvalid},
 		"pin of nothing":         {func() error { _, err := m.Pin(ctx, &metapb.PinRequest{Session: session}); return err }, fs.ErrInvalid},
