@@ -29,7 +29,8 @@ type Store interface {
 	// Delete deletes blobs, staged or live. It works on a full disk. Unknown ids are passed over.
 	Delete(ctx context.Context, ids []fs.BlobID) error
 	// Get returns the chunks that cover [off, off+n) of a blob, staged or live. The range must lie within info.Length.
-	// ErrNotExist: the store has no such blob. ErrCorrupt: what it has does not match its checksum.
+	// ErrNotExist: the store has no such blob. ErrCorrupt: what it has does not match its checksum. If ctx makes a claim
+	// (WithClaim), a node that looks at claims returns a cut of just these bytes; ErrAccess: it does not hold.
 	Get(ctx context.Context, info *fs.BlobInfo, off, n uint32) (*Range, error)
 	// List lists what the store holds, by rising id above after, at most limit entries (1 … 4096); fewer mean the end.
 	// An error means that the list is incomplete and nothing may be concluded from it.

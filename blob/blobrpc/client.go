@@ -112,9 +112,12 @@ func inParts[T any](ctx context.Context, c *Client, what string, items []T, call
 	return nil
 }
 
-// Get implements blob.Store. The bytes are as the network brought them: Range.Verify is what makes them trustworthy.
+// Get implements blob.Store. The bytes are as the network brought them: Range.VerifyFor is what makes them trustworthy.
 func (c *Client) Get(ctx context.Context, info *fs.BlobInfo, off, n uint32) (*blob.Range, error) {
 	req := &blobpb.GetRequest{Id: idToPB(info.ID), Length: info.Length, Sum: info.Sum, Off: off, N: n}
+	if claim, ok := blob.ClaimOf(ctx); ok {
+		req.Claim = claimToPB(claim)
+	}
 	reply, err := c.rpc.Get(c.to(ctx), req, c.opts...)
 	if err != nil {
 		return nil, c.failed("get blob "+info.ID.String(), err)

@@ -48,6 +48,18 @@ func txFromPB(tx *blobpb.Tx) blob.Tx {
 	}
 }
 
+func claimToPB(c blob.Claim) *blobpb.Claim {
+	return &blobpb.Claim{Session: uint64(c.Session), Epoch: uint64(c.Epoch), Ino: uint64(c.Ino), Off: c.Off, Index: c.Index}
+}
+
+// claimFromPB is nil for none.
+func claimFromPB(c *blobpb.Claim) *blob.Claim {
+	if c == nil {
+		return nil
+	}
+	return &blob.Claim{Session: fs.SessionID(c.Session), Epoch: fs.Epoch(c.Epoch), Ino: fs.Ino(c.Ino), Off: c.Off, Index: c.Index}
+}
+
 func stagedFromPB(list []*blobpb.Staged) ([]blob.Staged, error) {
 	if len(list) > IDsMax {
 		return nil, fmt.Errorf("%d ids, at most %d are allowed: %w", len(list), IDsMax, fs.ErrTooLarge)

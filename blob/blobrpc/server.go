@@ -19,8 +19,12 @@ type ServerConfig struct {
 	Node fs.NodeID // whose store it is; calls meant for another node are refused
 	// StageBytes bounds the bytes of blobs being staged; more are refused with ErrUnavailable. 0: 256 MiB.
 	StageBytes int64
-	// MayStage refuses a caller that may not write in a session's name, by the caller's context. Nil: everybody may.
-	MayStage func(context.Context, fs.SessionID) error
+	// MayStage refuses a caller that may not stage a blob under a transaction, by the caller's context. Nil: everybody may.
+	MayStage func(ctx context.Context, tx blob.Tx, id fs.BlobID) error
+	// MayGet judges who reads bytes of a blob, with or without (nil) a claim. Who may read all bytes of all blobs gets them as
+	// they lie here: then it returns nil. Others get a cut of the blob as it is described by what MayGet returns, since they are
+	// not told its checksum. Nil: everybody may.
+	MayGet func(ctx context.Context, claim *blob.Claim, id fs.BlobID, off, n uint32) (*fs.BlobInfo, error)
 }
 
 // Server serves a store. It checks every request before the store sees it.
@@ -81,7 +85,7 @@ func (s *Server) stage(ctx context.Context, req *blobpb.StageRequest) (*blobpb.S
 	}
 	tx := txFromPB(req.Tx)
 	if s.cfg.MayStage != nil {
-		if err := s.cfg.MayStage(ctx, tx.ID.Session); err != nil {
+		if err := s.cfg.MayStage(ctx, tx, idFromPB(req.Id)); err != nil {
 			return nil, err
 		}
 	}
@@ -145,7 +149,7 @@ func (s *Server) Get(ctx context.Context, req *blobpb.GetRequest) (reply *blobpb
 		if err := blob.CheckRange(info, req.Off, req.N); err != nil {
 			return fmt.Errorf("get: %w", err)
 		}
-		r, err := s.store.Get(ctx, info, req.Off, req.N)
+		r, err := s.get(ctx, info, req)
 		if err != nil {
 			return err
 		}
@@ -153,6 +157,30 @@ func (s *Server) Get(ctx context.Context, req *blobpb.GetRequest) (reply *blobpb
 		return nil
 	})
 	return reply, err
+}
+
+func (s *Server) get(ctx context.Context, info *fs.BlobInfo, req *blobpb.GetRequest) (*blob.Range, error) {
+	var known *fs.BlobInfo
+	if s.cfg.MayGet != nil {
+		var err error
+		if known, err = s.cfg.MayGet(ctx, claimFromPB(req.Claim), info.ID, req.Off, req.N); err != nil {
+			return nil, fmt.Errorf("get: %w", err)
+		}
+	}
+	if known == nil {
+		return s.store.Get(ctx, info, req.Off, req.N)
+	}
+	if err := blob.CheckRange(known, req.Off, req.N); err != nil {
+		return nil, fmt.Errorf("get: %w", err)
+	}
+	r, err := s.store.Get(ctx, known, req.Off, req.N)
+	if err == nil {
+		_, err = r.Verify(known, req.Off, req.N)
+	}
+	if err != nil { // its text may quote checksums
+		return nil, fmt.Errorf("get blob %s: %w", known.ID, fs.FromCode(fs.CodeOf(err)))
+	}
+	return r.Cut(req.Off, req.N), nil
 }
 
 // List implements blobpb.BlobsServer.

@@ -35,7 +35,7 @@ func (s *Set) Get(ctx context.Context, info *fs.BlobInfo, off, n uint32) (*blob.
 		try: func(ctx context.Context, node fs.NodeInfo) (*blob.Range, error) {
 			return s.read(ctx, node, info, off, n)
 		},
-		fatal: func(err error) bool { return errors.Is(err, fs.ErrInvalid) },
+		fatal: func(err error) bool { return errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrAccess) },
 	}
 	rctx, cancel := context.WithTimeout(ctx, s.cfg.GetTimeout)
 	defer cancel()
@@ -74,7 +74,7 @@ func (s *Set) holders(info *fs.BlobInfo) (listed, strangers []fs.NodeInfo) {
 func (s *Set) read(ctx context.Context, node fs.NodeInfo, info *fs.BlobInfo, off, n uint32) (*blob.Range, error) {
 	r, err := ask(s, node, s.gets.of(int(n)), func(store blob.Store) (*blob.Range, error) { return store.Get(ctx, info, off, n) })
 	if err == nil {
-		_, err = r.Verify(info, off, n)
+		_, err = r.VerifyFor(ctx, info, off, n)
 	}
 	if err == nil {
 		return r, nil

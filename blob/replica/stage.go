@@ -61,7 +61,12 @@ func (s *Set) vote(ctx context.Context, n fs.NodeInfo, tx blob.Tx, b *blob.Blob)
 
 // refusesEverywhere tells the refusals that are about the request, not about the node.
 func refusesEverywhere(err error) bool {
-	return errors.Is(err, fs.ErrFenced) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrTooLarge)
+	for _, refusal := range []error{fs.ErrFenced, fs.ErrInvalid, fs.ErrTooLarge, fs.ErrAccess, fs.ErrReadOnly} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Set) elected(ctx context.Context, id fs.BlobID, r *race[fs.NodeID], err error) ([]fs.NodeID, error) {

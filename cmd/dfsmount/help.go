@@ -34,6 +34,9 @@ const examples = `  # the cluster on this machine
   # three nodes elsewhere, readable by other users too
   dfsmount --tls-dir /etc/dfs/tls a,b,c /mnt/x -o allow_other
 
+  # a part of the tree
+  dfsmount --tls-dir /etc/dfs/tls --subtree /projects/x a,b,c /mnt/x
+
   # read-only, in the foreground
   dfsmount -f -o ro 127.0.0.1:7410 /mnt/y`
 

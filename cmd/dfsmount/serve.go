@@ -41,7 +41,7 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 		err = errors.Join(err, client.Close(ctx), pidfile.Remove(m.PIDFile)) // the file last: until then there is a process to wait for
 	}()
 	server, err := fusefs.Mount(fusefs.Config{
-		Dir: m.Dir, FS: client.FS, ReadOnly: m.fuse.readOnly, AllowOther: m.fuse.allowOther,
+		Dir: m.Dir, FS: client.FS, ReadOnly: client.FS.ReadOnly(), AllowOther: m.fuse.allowOther,
 		NoPermissionChecks: !m.fuse.defaultPermissions, Suid: m.fuse.suid, Dev: m.fuse.dev, NoExec: m.fuse.noExec,
 		StatusFiles: m.statusFiles(client), FsName: client.Source, Debug: m.Debug, Logger: log,
 	})

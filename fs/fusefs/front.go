@@ -74,9 +74,25 @@ func (f *front) panicked(cause any) fuse.Status {
 	return fuse.EIO
 }
 
+// inoOf is the inode of a node id. They are the same but for the mount's root, which the kernel calls 1, whichever directory
+// it is; nodeOf is the inverse.
+func (f *front) inoOf(node uint64) fs.Ino {
+	if node == fuse.FUSE_ROOT_ID {
+		return f.fs.Root()
+	}
+	return fs.Ino(node)
+}
+
+func (f *front) nodeOf(ino fs.Ino) uint64 {
+	if ino == f.fs.Root() {
+		return fuse.FUSE_ROOT_ID
+	}
+	return uint64(ino)
+}
+
 // fillEntry answers a name with its inode.
 func (f *front) fillEntry(out *fuse.EntryOut, a *fs.Attr) {
-	out.NodeId = uint64(a.Ino)
+	out.NodeId = f.nodeOf(a.Ino)
 	out.Generation = generation
 	out.SetEntryTimeout(f.cache)
 	out.SetAttrTimeout(f.cache)

@@ -84,7 +84,7 @@ func (f *front) Readlink(cancel <-chan struct{}, in *fuse.InHeader) (target []by
 // Link implements fuse.RawFileSystem.
 func (f *front) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
 	return f.do(OpLink, cancel, &in.InHeader, func(r *request) error {
-		a, err := f.fs.Link(r, fs.Ino(in.Oldnodeid), r.ino(), name)
+		a, err := f.fs.Link(r, f.inoOf(in.Oldnodeid), r.ino(), name)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (f *front) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, newName 
 		if err != nil {
 			return err
 		}
-		return f.fs.Rename(r, r.ino(), name, fs.Ino(in.Newdir), newName, flags)
+		return f.fs.Rename(r, r.ino(), name, f.inoOf(in.Newdir), newName, flags)
 	})
 }
 

@@ -98,4 +98,4 @@ func (f *front) status(r *request, err error) fuse.Status {
 func (r *request) caller() vfs.Caller { return vfs.Caller{UID: r.in.Uid, GID: r.in.Gid} }
 
 // ino is the inode asked about.
-func (r *request) ino() fs.Ino { return fs.Ino(r.in.NodeId) }
+func (r *request) ino() fs.Ino { return r.front.inoOf(r.in.NodeId) }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"dfs/fs"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 // rootPoll is how often a question about the root that is not answered looks whether the cluster is gone.
@@ -21,14 +23,14 @@ type root struct {
 // getattr asks for attributes. Those of the root are what they last were, once the cluster has been silent for so long
 // that the mount has given it up; everything else fails then.
 func (f *front) getattr(r *request) (fs.Attr, error) {
-	if r.ino() != fs.RootIno {
+	if r.in.NodeId != fuse.FUSE_ROOT_ID {
 		return f.fs.Getattr(r, r.ino())
 	}
 	ctx, cancel := context.WithCancel(r)
 	defer cancel()
 	timer := time.AfterFunc(rootPoll, func() { f.root.look(ctx, cancel) })
 	defer timer.Stop()
-	a, err := f.fs.Getattr(ctx, fs.RootIno)
+	a, err := f.fs.Getattr(ctx, r.ino())
 	if err == nil {
 		f.root.last.Store(&a)
 		return a, nil

@@ -42,7 +42,7 @@ func withStatus(f *front, files map[string]func() string) fuse.RawFileSystem {
 func virtual(ino uint64) bool { return ino >= firstVirtual }
 
 // reserved reports whether a name in a directory is the status directory's.
-func reserved(dir uint64, name string) bool { return dir == uint64(fs.RootIno) && name == fs.StatusDir }
+func reserved(dir uint64, name string) bool { return dir == fuse.FUSE_ROOT_ID && name == fs.StatusDir }
 
 // refuse is the answer to whoever wants to change, in dir, what name names.
 func refuse(dir uint64, name string) (fuse.Status, bool) {
@@ -61,7 +61,7 @@ func (d *statusDir) attr(ino uint64) *fs.Attr {
 	a := &fs.Attr{Ino: fs.Ino(ino), Type: fs.TypeRegular, Mode: 0o444, Nlink: 1, Atime: at, Mtime: at, Ctime: at, Btime: at}
 	switch {
 	case ino == firstVirtual:
-		a.Type, a.Mode, a.Nlink, a.Parent = fs.TypeDir, 0o555, 2, fs.RootIno
+		a.Type, a.Mode, a.Nlink, a.Parent = fs.TypeDir, 0o555, 2, d.front.fs.Root()
 	case ino > firstVirtual+uint64(len(d.names)):
 		return nil
 	}
@@ -198,7 +198,7 @@ func (d *statusDir) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fu
 }
 
 func (d *statusDir) list(after uint64, emit func(fuse.DirEntry) bool) {
-	entries := []fuse.DirEntry{{Name: ".", Ino: firstVirtual, Mode: fuse.S_IFDIR}, {Name: "..", Ino: uint64(fs.RootIno), Mode: fuse.S_IFDIR}}
+	entries := []fuse.DirEntry{{Name: ".", Ino: firstVirtual, Mode: fuse.S_IFDIR}, {Name: "..", Ino: uint64(d.front.fs.Root()), Mode: fuse.S_IFDIR}}
 	for i, name := range d.names {
 		entries = append(entries, fuse.DirEntry{Name: name, Ino: firstVirtual + 1 + uint64(i), Mode: fuse.S_IFREG})
 	}

@@ -10,7 +10,7 @@ import (
 
 // Getattr asks the leader and merges in what this mount has not flushed yet.
 func (f *FS) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
-	a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, ino) })
+	a, err := reading(ctx, f, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, ino) })
 	if err != nil {
 		return fs.Attr{}, err
 	}
@@ -21,7 +21,7 @@ func (f *FS) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 // several transactions. What else is changed of a file with unflushed data is decided together with that: at once, but
 // for the times alone, which may wait for the data's flush (DESIGN.md, invariant 5).
 func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, error) {
-	if f.cfg.ReadOnly {
+	if f.ReadOnly() {
 		return fs.Attr{}, fs.ErrReadOnly
 	}
 	if f.tasks.isStopped() {
@@ -112,7 +112,7 @@ func (f *FS) setattr(ctx context.Context, s fs.Setattr) (fs.Attr, error) {
 
 // shrink cuts a file, that cannot be truncated at once, by half of the way or less.
 func (f *FS) shrink(ctx context.Context, s fs.Setattr) error {
-	a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, s.Ino) })
+	a, err := reading(ctx, f, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, s.Ino) })
 	if err != nil {
 		return err
 	}

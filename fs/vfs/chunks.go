@@ -16,7 +16,7 @@ const fetchMax = 1 << 20
 // so nothing in it ever becomes wrong.
 type chunks struct {
 	max   int
-	fetch func(info *fs.BlobInfo, from, to uint32, run []*chunk) // fills run and settles each
+	fetch func(w want, run []*chunk) // fills run and settles each
 
 	mu   sync.Mutex
 	have map[chunkKey]*chunk
@@ -24,9 +24,18 @@ type chunks struct {
 	size int
 }
 
+// chunkKey is a run of bytes of a blob, within one of its chunks. It is the whole chunk, but for a session that is given the
+// bytes of its own files only: then it is what one extent maps of the chunk.
 type chunkKey struct {
-	blob  fs.BlobID
-	index uint32
+	blob     fs.BlobID
+	from, to uint32
+}
+
+// want is what is fetched of a blob at once.
+type want struct {
+	info     *fs.BlobInfo
+	from, to uint32
+	claim    *blob.Claim // about the byte at from; nil: none is made
 }
 
 // chunk is filled once; data and err may be read when ready is closed, by whoever holds the chunk, cached or not.
@@ -38,18 +47,34 @@ type chunk struct {
 	place *list.Element // guarded by chunks.mu
 }
 
-func newChunks(max int, fetch func(*fs.BlobInfo, uint32, uint32, []*chunk)) *chunks {
+func newChunks(max int, fetch func(want, []*chunk)) *chunks {
 	return &chunks{max: max, fetch: fetch, have: make(map[chunkKey]*chunk), lru: list.New()}
 }
 
 // start returns the chunks that cover [off, off+n) of a blob and has the missing ones fetched.
 func (c *chunks) start(info *fs.BlobInfo, off, n uint32) []*chunk {
-	first, last := off/blob.ChunkSize, (off+n-1)/blob.ChunkSize
-	list := make([]*chunk, 0, last-first+1)
+	first := off / blob.ChunkSize * blob.ChunkSize
+	return c.cover(want{info: info, from: first, to: min(off+n+blob.ChunkSize-1-(off+n-1)%blob.ChunkSize, info.Length)})
+}
+
+// startClaimed is start for what a piece of a file maps. What is fetched, and kept, is what its whole extent maps of the
+// chunks, however much of it is read.
+func (c *chunks) startClaimed(p *piece, claim blob.Claim) []*chunk {
+	whole := &p.whole
+	from := uint32(max(p.BlobOff/blob.ChunkSize*blob.ChunkSize, whole.BlobOff))
+	end := p.BlobOff + p.Len
+	to := uint32(min(end+blob.ChunkSize-1-(end-1)%blob.ChunkSize, whole.BlobOff+whole.Len))
+	claim.Off = whole.Off + (uint64(from) - whole.BlobOff)
+	return c.cover(want{&p.blob, from, to, &claim})
+}
+
+// cover returns the chunks of what is wanted and has the missing ones fetched.
+func (c *chunks) cover(w want) []*chunk {
+	list := make([]*chunk, 0, (w.to-w.from)/blob.ChunkSize+2)
 	var runs [][]*chunk
 	c.mu.Lock()
-	for i := first; i <= last; i++ {
-		key := chunkKey{info.ID, i}
+	for from := w.from; from < w.to; {
+		key := chunkKey{w.info.ID, from, min((from/blob.ChunkSize+1)*blob.ChunkSize, w.to)}
 		ch := c.have[key]
 		if ch == nil {
 			ch = &chunk{key: key, ready: make(chan struct{})}
@@ -59,21 +84,31 @@ func (c *chunks) start(info *fs.BlobInfo, off, n uint32) []*chunk {
 			c.lru.MoveToBack(ch.place)
 		}
 		list = append(list, ch)
+		from = key.to
 	}
 	c.mu.Unlock()
 	for _, run := range runs {
-		from := run[0].key.index * blob.ChunkSize
-		to := min(from+uint32(len(run))*blob.ChunkSize, info.Length)
-		c.fetch(info, from, to, run)
+		c.fetch(w.part(run[0].key.from, run[len(run)-1].key.to), run)
 	}
 	return list
+}
+
+// part is a part of what is wanted.
+func (w want) part(from, to uint32) want {
+	if w.claim != nil {
+		claim := *w.claim
+		claim.Off += uint64(from - w.from)
+		w.claim = &claim
+	}
+	w.from, w.to = from, to
+	return w
 }
 
 // extend adds a chunk to the last run if it continues it and the run may grow.
 func extend(runs [][]*chunk, ch *chunk) [][]*chunk {
 	if k := len(runs) - 1; k >= 0 {
 		last := runs[k][len(runs[k])-1]
-		if last.key.index+1 == ch.key.index && len(runs[k]) < fetchMax/blob.ChunkSize {
+		if last.key.to == ch.key.from && len(runs[k]) < fetchMax/blob.ChunkSize {
 			runs[k] = append(runs[k], ch)
 			return runs
 		}
@@ -93,7 +128,7 @@ func (c *chunks) settle(run []*chunk, data []byte, err error) {
 			continue
 		}
 		// A copy, so that one chunk in use does not keep its whole run in memory.
-		n := min(len(data), blob.ChunkSize)
+		n := int(ch.key.to - ch.key.from)
 		ch.data = append(make([]byte, 0, n), data[:n]...)
 		data = data[n:]
 		ch.place = c.lru.PushBack(ch)

@@ -83,7 +83,7 @@ func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(fs.Dire
 
 // list asks the leader for the next entries.
 func (d *DirHandle) list(ctx context.Context) error {
-	l, err := bounded(ctx, d.f, func(ctx context.Context) (fs.Listing, error) {
+	l, err := reading(ctx, d.f, func(ctx context.Context) (fs.Listing, error) {
 		return d.f.meta.Readdir(ctx, d.n.ino, d.after, d.limit)
 	})
 	if err != nil {
@@ -101,7 +101,7 @@ func (d *DirHandle) list(ctx context.Context) error {
 // List lists at most limit entries of a directory behind a cookie; see fs.Reader.Readdir. It is for callers that hold nothing
 // between two calls.
 func (f *FS) List(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
-	l, err := bounded(ctx, f, func(ctx context.Context) (fs.Listing, error) { return f.meta.Readdir(ctx, dir, after, limit) })
+	l, err := reading(ctx, f, func(ctx context.Context) (fs.Listing, error) { return f.meta.Readdir(ctx, dir, after, limit) })
 	for i := range l.Entries {
 		l.Entries[i].Attr = f.merge(l.Entries[i].Attr)
 	}

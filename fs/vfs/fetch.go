@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"dfs/blob"
 	"dfs/fs"
 )
 
@@ -11,10 +12,11 @@ import (
 const fetchTries = 3
 
 // fetch fills a run of chunks in the background: a reader that gives up does not disturb the others that wait.
-func (f *FS) fetch(info *fs.BlobInfo, from, to uint32, run []*chunk) {
-	blob := *info
+func (f *FS) fetch(w want, run []*chunk) {
+	info := *w.info
+	w.info = &info
 	started := f.spawn(func() {
-		data, err := f.fetchRange(f.life, &blob, from, to)
+		data, err := f.fetchRange(f.life, w)
 		f.chunks.settle(run, data, err)
 	})
 	if !started {
@@ -22,7 +24,7 @@ func (f *FS) fetch(info *fs.BlobInfo, from, to uint32, run []*chunk) {
 	}
 }
 
-func (f *FS) fetchRange(ctx context.Context, info *fs.BlobInfo, from, to uint32) ([]byte, error) {
+func (f *FS) fetchRange(ctx context.Context, w want) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
 	defer cancel()
 	select {
@@ -31,29 +33,32 @@ func (f *FS) fetchRange(ctx context.Context, info *fs.BlobInfo, from, to uint32)
 	case <-ctx.Done():
 		return nil, unavailable(ctx.Err())
 	}
+	if w.claim != nil {
+		ctx = blob.WithClaim(ctx, *w.claim)
+	}
 	var wait backoff
 	for try := 1; ; try++ {
-		data, err := f.getVerified(ctx, info, from, to)
+		data, err := f.getVerified(ctx, w)
 		if err == nil {
 			return data, nil
 		}
 		if !transient(err) || try == fetchTries || ctx.Err() != nil {
-			return nil, fmt.Errorf("read blob %s: %w", info.ID, unavailableIfUnknown(err))
+			return nil, fmt.Errorf("read blob %s: %w", w.info.ID, unavailableIfUnknown(err))
 		}
 		wait.sleep(ctx, nil)
 	}
 }
 
 // getVerified trusts nobody: the checksums are compared once more, here, where the bytes are used.
-func (f *FS) getVerified(ctx context.Context, info *fs.BlobInfo, from, to uint32) ([]byte, error) {
+func (f *FS) getVerified(ctx context.Context, w want) ([]byte, error) {
 	if err := f.cfg.Faults.At("get.before"); err != nil {
 		return nil, err
 	}
-	r, err := f.blobs.Get(ctx, info, from, to-from)
+	r, err := f.blobs.Get(ctx, w.info, w.from, w.to-w.from)
 	if err != nil {
 		return nil, err
 	}
-	return r.Verify(info, from, to-from)
+	return r.VerifyFor(ctx, w.info, w.from, w.to-w.from)
 }
 
 // unavailableIfUnknown gives an error that wraps no sentinel the one that says "try again".

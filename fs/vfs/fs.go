@@ -36,6 +36,8 @@ type FS struct {
 	losses   losses
 
 	lastHeard atomic.Pointer[time.Time] // see Silence
+	root      atomic.Uint64             // see Root
+	bound     atomic.Bool               // the session may only read
 
 	inoTurn chan struct{} // held by who asks for a range of inode numbers
 
@@ -127,6 +129,39 @@ func bounded[T any](ctx context.Context, f *FS, call func(context.Context) (T, e
 		err = unavailable(err)
 	}
 	return v, err
+}
+
+// reading is bounded for what is read at the leader, which is done under the mount's session if that sees a part of the tree
+// only. A session that turns out to be fenced is replaced, and the next one asked under.
+func reading[T any](ctx context.Context, f *FS, call func(context.Context) (T, error)) (T, error) {
+	return bounded(ctx, f, func(ctx context.Context) (T, error) {
+		for f.Root() != fs.RootIno {
+			r, err := f.sessions.wait(ctx)
+			if err != nil {
+				var zero T
+				return zero, err
+			}
+			v, err := call(fs.WithSession(ctx, &r.Session))
+			if !errors.Is(err, fs.ErrFenced) {
+				return v, err
+			}
+			f.fenced(r)
+		}
+		return call(ctx)
+	})
+}
+
+// Root is the directory that the mount shows as its root. It is another one if the one before has been renamed when the
+// mount needs a new session.
+func (f *FS) Root() fs.Ino { return fs.Ino(f.root.Load()) }
+
+// ReadOnly reports whether the mount may change nothing, by its configuration or by its certificate.
+func (f *FS) ReadOnly() bool { return f.cfg.ReadOnly || f.bound.Load() }
+
+// enter takes over what a new session is bound to.
+func (f *FS) enter(s *fs.Session) {
+	f.root.Store(uint64(max(s.Root, fs.RootIno)))
+	f.bound.Store(s.ReadOnly)
 }
 
 // tasks counts goroutines.

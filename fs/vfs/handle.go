@@ -36,7 +36,7 @@ func (h *Handle) writable() bool { return h.flags&syscall.O_ACCMODE != syscall.O
 func (f *FS) Open(ctx context.Context, ino fs.Ino, flags uint32) (a fs.Attr, h *Handle, keepCache bool, err error) {
 	h = &Handle{f: f, flags: flags}
 	truncate := flags&syscall.O_TRUNC != 0
-	if f.cfg.ReadOnly && (h.writable() || truncate) {
+	if f.ReadOnly() && (h.writable() || truncate) {
 		return fs.Attr{}, nil, false, fs.ErrReadOnly
 	}
 	h.n, a, err = f.hold(ctx, ino)
@@ -182,7 +182,7 @@ func (h *Handle) refreshAtEnd(ctx context.Context, end uint64) error {
 
 // refresh asks the leader for the attributes of an open inode.
 func (f *FS) refresh(ctx context.Context, n *inode) (fs.Attr, error) {
-	a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, n.ino) })
+	a, err := reading(ctx, f, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, n.ino) })
 	if err != nil {
 		return fs.Attr{}, gone(err)
 	}

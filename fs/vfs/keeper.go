@@ -170,6 +170,7 @@ func (f *FS) open(ctx context.Context) (*registration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a session: %w", err)
 	}
+	f.enter(&s)
 	return newRegistration(s), nil
 }
 
@@ -204,7 +205,7 @@ func (f *FS) repin(ctx context.Context, r *registration) error {
 // repin1 pins one inode. If it has been reaped meanwhile it is gone: its handles get ErrStale.
 func (f *FS) repin1(ctx context.Context, r *registration, ino fs.Ino) error {
 	_, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Pin(ctx, r.Session, ino) })
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrAccess) { // reaped, or moved to where the session sees nothing
 		if n := f.table.peek(ino); n != nil {
 			n.lost(f)
 			f.table.release(n)

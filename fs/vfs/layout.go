@@ -14,7 +14,9 @@ const layoutExtentsMax = 64 << 10
 
 // layout caches where the bytes of one Version of a file lie. The zero value covers nothing.
 type layout struct {
+	ino     fs.Ino
 	version uint64
+	index   uint64      // the Raft index of the newest answer taken in
 	covered []span      // sorted, disjoint, not touching: what is known
 	extents []fs.Extent // sorted, disjoint
 	blobs   map[fs.BlobID]fs.BlobInfo
@@ -36,10 +38,12 @@ func (l *layout) covers(version uint64, s span) (from uint64, ok bool) {
 }
 
 // add takes in an answer that covers s. What it says of places that are known already is the same.
-func (l *layout) add(version uint64, s span, extents []fs.Extent, blobs []fs.BlobInfo) {
+func (l *layout) add(s span, answer *fs.Layout) {
+	version, extents, blobs := answer.Attr.Version, answer.Extents, answer.Blobs
 	if l.version != version || len(l.extents)+len(extents) > layoutExtentsMax {
 		*l = layout{version: version}
 	}
+	l.ino, l.index = answer.Attr.Ino, max(l.index, answer.Index)
 	if l.blobs == nil {
 		l.blobs = make(map[fs.BlobID]fs.BlobInfo)
 	}
@@ -75,7 +79,10 @@ func compare(a, b uint64) int {
 // piece is a run of a file's bytes with the blob that it lies in, if it lies in one.
 type piece struct {
 	fs.Extent
-	blob fs.BlobInfo
+	blob  fs.BlobInfo
+	whole fs.Extent // that it is part of
+	ino   fs.Ino
+	index uint64 // of a state in which the extent is the file's
 }
 
 // pieces returns the parts of extents within s, which is covered. What is between them is a hole.
@@ -84,7 +91,7 @@ func (l *layout) pieces(s span) []piece {
 	i := sort.Search(len(l.extents), func(i int) bool { return l.extents[i].End() > s.from })
 	for ; i < len(l.extents) && l.extents[i].Off < s.to; i++ {
 		e := l.extents[i].Slice(s.from, s.to)
-		list = append(list, piece{e, l.blobs[e.Blob]})
+		list = append(list, piece{e, l.blobs[e.Blob], l.extents[i], l.ino, l.index})
 	}
 	return list
 }
@@ -103,7 +110,7 @@ func (n *inode) learn(ctx context.Context, f *FS, s span) error {
 	if known {
 		return nil
 	}
-	lay, err := bounded(ctx, f, func(ctx context.Context) (*fs.Layout, error) {
+	lay, err := reading(ctx, f, func(ctx context.Context) (*fs.Layout, error) {
 		return f.meta.Layout(ctx, n.ino, from, fs.SizeMax-min(from, fs.SizeMax))
 	})
 	if err != nil {
@@ -117,7 +124,7 @@ func (n *inode) learn(ctx context.Context, f *FS, s span) error {
 	defer n.mu.Unlock()
 	n.adopt(lay.Attr)
 	if lay.Attr.Version == n.attr.Version && to > from {
-		n.layout.add(lay.Attr.Version, span{from, to}, lay.Extents, lay.Blobs)
+		n.layout.add(span{from, to}, lay)
 	}
 	return nil
 }

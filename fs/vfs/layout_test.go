@@ -31,7 +31,7 @@ func TestLayout_GivesBackWhatItWasTold(t *testing.T) {
 						answer = append(answer, e)
 					}
 				}
-				l.add(version, s, answer, nil)
+				l.add(s, &fs.Layout{Attr: fs.Attr{Ino: 7, Version: version}, Extents: answer, Index: version})
 				for i := s.from; i < s.to; i++ {
 					known[i] = true
 				}
@@ -68,7 +68,7 @@ func checkLayout(rt *rapid.T, l *layout, version uint64, file []fs.Extent, known
 	at := make(map[uint64]bool)
 	for _, p := range l.pieces(s) {
 		for i := p.Off; i < p.End(); i++ {
-			if at[i] || p.BlobOff+(i-p.Off) != i {
+			if at[i] || p.BlobOff+(i-p.Off) != i || p.ino != 7 || p.index != version || p.whole.Off > p.Off || p.whole.End() < p.End() {
 				rt.Fatalf("byte %d comes twice, or from elsewhere", i)
 			}
 			at[i] = true

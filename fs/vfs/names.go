@@ -11,7 +11,7 @@ import (
 
 // Lookup finds a name; "." and ".." are for the front to resolve.
 func (f *FS) Lookup(ctx context.Context, dir fs.Ino, name string) (fs.Attr, error) {
-	a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Lookup(ctx, dir, name) })
+	a, err := reading(ctx, f, func(ctx context.Context) (fs.Attr, error) { return f.meta.Lookup(ctx, dir, name) })
 	if err != nil {
 		return fs.Attr{}, err
 	}
@@ -20,7 +20,7 @@ func (f *FS) Lookup(ctx context.Context, dir fs.Ino, name string) (fs.Attr, erro
 
 // Readlink returns a symlink's target.
 func (f *FS) Readlink(ctx context.Context, ino fs.Ino) (string, error) {
-	return bounded(ctx, f, func(ctx context.Context) (string, error) { return f.meta.Readlink(ctx, ino) })
+	return reading(ctx, f, func(ctx context.Context) (string, error) { return f.meta.Readlink(ctx, ino) })
 }
 
 // Mknod makes a file of any type but a directory or a symlink.
@@ -51,7 +51,7 @@ func (f *FS) create(ctx context.Context, who Caller, op fs.Create) (fs.Attr, err
 
 // complete fills in what every Create bears.
 func (f *FS) complete(ctx context.Context, who Caller, op *fs.Create) error {
-	if f.cfg.ReadOnly {
+	if f.ReadOnly() {
 		return fs.ErrReadOnly
 	}
 	ino, err := f.newIno(ctx)
@@ -172,7 +172,7 @@ func (f *FS) Rename(ctx context.Context, parent fs.Ino, name string, newParent f
 
 // RenameIf is Rename with a precondition.
 func (f *FS) RenameIf(ctx context.Context, g Guard, parent fs.Ino, name string, newParent fs.Ino, newName string, flags fs.RenameFlags) error {
-	if f.cfg.ReadOnly {
+	if f.ReadOnly() {
 		return fs.ErrReadOnly
 	}
 	if f.dirty.len() > 0 {

@@ -123,7 +123,7 @@ func (f *FS) replace(ctx context.Context, g Guard, src fs.Ino, size uint64) (fs.
 	old := uint64(0)
 	for _, steps := range replaceSteps {
 		if steps > 1 {
-			a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, g.Ino) })
+			a, err := reading(ctx, f, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, g.Ino) })
 			if errors.Is(err, fs.ErrNotExist) {
 				return fs.Result{}, fmt.Errorf("%v: %w", err, fs.ErrConflict)
 			}

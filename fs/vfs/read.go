@@ -17,12 +17,17 @@ const readTries = 3
 func (n *inode) read(ctx context.Context, f *FS, p []byte, off uint64) (int, error) {
 	for try := 1; ; try++ {
 		k, err := n.readOnce(ctx, f, p, off)
-		vanished := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrUnavailable)
-		if !vanished || try == readTries || ctx.Err() != nil {
+		if !vanished(err) || try == readTries || ctx.Err() != nil {
 			return k, gone(err)
 		}
 		n.forgetLayout()
 	}
+}
+
+// vanished reports whether bytes may be elsewhere than the layout says. A storage node that looks at claims gives nothing of
+// what the file does not map any more.
+func vanished(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrUnavailable) || errors.Is(err, fs.ErrAccess)
 }
 
 func (n *inode) readOnce(ctx context.Context, f *FS, p []byte, off uint64) (int, error) {
@@ -84,7 +89,7 @@ func (f *FS) fill(ctx context.Context, p []byte, off uint64, pieces []piece) err
 		if e.BlobOff+e.Len > uint64(e.blob.Length) {
 			return fmt.Errorf("extent at %d reaches beyond blob %s: %w", e.Off, e.Blob, fs.ErrCorrupt)
 		}
-		fetching[i] = f.chunks.start(&e.blob, uint32(e.BlobOff), uint32(e.Len))
+		fetching[i] = f.startPiece(e)
 	}
 	for i, list := range fetching {
 		for _, ch := range list {
@@ -96,13 +101,21 @@ func (f *FS) fill(ctx context.Context, p []byte, off uint64, pieces []piece) err
 	return nil
 }
 
+// startPiece has what a piece maps of a blob fetched.
+func (f *FS) startPiece(p *piece) []*chunk {
+	if r := f.sessions.get(); r != nil && r.Claims {
+		return f.chunks.startClaimed(p, blob.Claim{Session: r.ID, Epoch: r.Epoch, Ino: p.ino, Index: p.index})
+	}
+	return f.chunks.start(&p.blob, uint32(p.BlobOff), uint32(p.Len))
+}
+
 // copyChunk copies what e maps of a chunk.
 func copyChunk(ctx context.Context, p []byte, off uint64, e *fs.Extent, ch *chunk) error {
 	data, err := ch.await(ctx)
 	if err != nil {
 		return err
 	}
-	start := uint64(ch.key.index) * blob.ChunkSize
+	start := uint64(ch.key.from)
 	from, to := max(e.BlobOff, start), min(e.BlobOff+e.Len, start+uint64(len(data)))
 	if from < to {
 		at := e.Off + (from - e.BlobOff) - off

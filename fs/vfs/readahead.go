@@ -60,13 +60,17 @@ func (n *inode) prefetch(f *FS, s span) {
 func (f *FS) prefetch(pieces []piece) {
 	for i := range pieces {
 		if e := &pieces[i]; !e.Inline() && e.BlobOff+e.Len <= uint64(e.blob.Length) {
-			f.chunks.start(&e.blob, uint32(e.BlobOff), uint32(e.Len))
+			f.startPiece(e)
 		}
 	}
 }
 
-// neighbours has the surroundings of a small file in its blob fetched: files written together are read together.
+// neighbours has the surroundings of a small file in its blob fetched: files written together are read together. They are not
+// given to who has to claim what is read.
 func (n *inode) neighbours(f *FS) {
+	if r := f.sessions.get(); r == nil || r.Claims {
+		return
+	}
 	n.mu.Lock()
 	var blobs []piece
 	whole := span{0, n.attr.Size}

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"slices"
 	"sync"
 
 	"dfs/fs"
@@ -16,7 +17,11 @@ type registration struct {
 	open  map[uint64]struct{} // allotted, and without a known outcome
 	blobs uint64              // the last blob counter allotted
 	inos  fs.InoRange         // not used yet
+	given []fs.InoRange       // whole, as they were allotted; at most givenMax
 }
+
+// givenMax is how many ranges a session that is bound to a subtree may create inodes from; see raftmeta/state.
+const givenMax = 8
 
 func newRegistration(s fs.Session) *registration {
 	return &registration{Session: s, over: make(chan struct{}), open: make(map[uint64]struct{})}
@@ -73,6 +78,21 @@ func (r *registration) addInos(more fs.InoRange) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.inos = more
+	r.given = append(r.given, more)
+	r.given = r.given[max(0, len(r.given)-givenMax):]
+}
+
+// made reports whether the inodes that ops create have numbers of this session's.
+func (r *registration) made(ops []fs.Op) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, op := range ops {
+		c, ok := op.(*fs.Create)
+		if ok && !slices.ContainsFunc(r.given, func(g fs.InoRange) bool { return g.From <= c.Ino && c.Ino < g.From+fs.Ino(g.N) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // ended reports whether the session is known to be fenced.

@@ -64,8 +64,7 @@ func (s *Snapshot) Read(ctx context.Context, p []byte, off uint64) (int, error) 
 			s.readAhead(off, uint64(len(p)))
 			return len(p), nil
 		}
-		vanished := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrUnavailable)
-		if !vanished || try == readTries || ctx.Err() != nil {
+		if !vanished(err) || try == readTries || ctx.Err() != nil {
 			switch {
 			case errors.Is(err, context.DeadlineExceeded):
 				err = unavailable(err)
@@ -94,7 +93,7 @@ func (s *Snapshot) read(ctx context.Context, p []byte, off uint64) error {
 
 // learn asks for the layout from an offset on. That it is of the snapshot's Version is what keeps contents from mixing.
 func (s *Snapshot) learn(ctx context.Context, from uint64) error {
-	lay, err := bounded(ctx, s.f, func(ctx context.Context) (*fs.Layout, error) {
+	lay, err := reading(ctx, s.f, func(ctx context.Context) (*fs.Layout, error) {
 		return s.f.meta.Layout(ctx, s.n.ino, from, s.until-from)
 	})
 	if err != nil {
@@ -110,7 +109,7 @@ func (s *Snapshot) learn(ctx context.Context, from uint64) error {
 	if to <= from {
 		return fmt.Errorf("the layout from %d on ends at %d: %w", from, to, fs.ErrInternal)
 	}
-	s.layout.add(s.attr.Version, span{from, to}, lay.Extents, lay.Blobs)
+	s.layout.add(span{from, to}, lay)
 	return nil
 }
 

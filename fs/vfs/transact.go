@@ -17,7 +17,7 @@ const abortPatience = 2 * time.Second
 // ctx ends earlier the transaction is aborted: were it sent on behind the caller's back, it could come after what is
 // done next, and truncate or remove what that has made durable.
 func (f *FS) do(ctx context.Context, ops ...fs.Op) ([]fs.Result, error) {
-	if f.cfg.ReadOnly {
+	if f.ReadOnly() {
 		return nil, fs.ErrReadOnly
 	}
 	if err := ctx.Err(); err != nil {
@@ -50,6 +50,9 @@ func (f *FS) transact(ctx context.Context, ops []fs.Op) ([]fs.Result, error) {
 		r, err := f.sessions.wait(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if f.Root() != fs.RootIno && !r.made(ops) {
+			return nil, fmt.Errorf("the inode number is of a session that is over: %w", fs.ErrFenced)
 		}
 		d := f.transactUnder(ctx, r, ops)
 		if errors.Is(d.err, fs.ErrFenced) {

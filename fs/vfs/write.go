@@ -49,7 +49,7 @@ func (h *Handle) writeAs(ctx context.Context, p []byte, off uint64, kill bool) (
 }
 
 func (h *Handle) canWrite() error {
-	if h.f.cfg.ReadOnly {
+	if h.f.ReadOnly() {
 		return fs.ErrReadOnly
 	}
 	if h.f.tasks.isStopped() {

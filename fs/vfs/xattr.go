@@ -8,12 +8,12 @@ import (
 
 // Getxattr returns an extended attribute; ErrNoXattr if there is none.
 func (f *FS) Getxattr(ctx context.Context, ino fs.Ino, name string) ([]byte, error) {
-	return bounded(ctx, f, func(ctx context.Context) ([]byte, error) { return f.meta.Getxattr(ctx, ino, name) })
+	return reading(ctx, f, func(ctx context.Context) ([]byte, error) { return f.meta.Getxattr(ctx, ino, name) })
 }
 
 // Listxattr returns the names of the extended attributes, in order.
 func (f *FS) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
-	return bounded(ctx, f, func(ctx context.Context) ([]string, error) { return f.meta.Listxattr(ctx, ino) })
+	return reading(ctx, f, func(ctx context.Context) ([]string, error) { return f.meta.Listxattr(ctx, ino) })
 }
 
 // Setxattr sets an extended attribute.
@@ -36,5 +36,5 @@ func (f *FS) Removexattr(ctx context.Context, ino fs.Ino, name string) error {
 
 // Statfs is the space of the whole cluster.
 func (f *FS) Statfs(ctx context.Context) (fs.Statfs, error) {
-	return bounded(ctx, f, f.meta.Statfs)
+	return reading(ctx, f, f.meta.Statfs)
 }

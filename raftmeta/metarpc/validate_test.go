@@ -113,11 +113,11 @@ func TestServer_RefusesMalformedRequests(t *testing.T) {
 			return err
 		}, fs.ErrTooLarge},
 		"open a subtree that is no path": {func() error { _, err := m.OpenSession(ctx, &metapb.Mount{Subtree: []byte("a/../b")}); return err }, fs.ErrInvalid},
-		"open by a negative pid": {func() error { _, err := m.OpenSession(ctx, &metapb.Mount{Pid: -1}); return err }, fs.ErrInvalid},
-		"close of nothing":       {func() error { _, err := m.CloseSession(ctx, &metapb.Session{}); return err }, fs.ErrInvalid},
-		"pin of nothing":         {func() error { _, err := m.Pin(ctx, &metapb.PinRequest{Session: session}); return err }, fs.ErrInvalid},
-		"pin by nobody":          {func() error { _, err := m.Pin(ctx, &metapb.PinRequest{Ino: 1}); return err }, fs.ErrInvalid},
-		"alloc of none":          {func() error { _, err := m.AllocInos(ctx, &metapb.AllocInosRequest{Session: session}); return err }, fs.ErrInvalid},
+		"open by a negative pid":         {func() error { _, err := m.OpenSession(ctx, &metapb.Mount{Pid: -1}); return err }, fs.ErrInvalid},
+		"close of nothing":               {func() error { _, err := m.CloseSession(ctx, &metapb.Session{}); return err }, fs.ErrInvalid},
+		"pin of nothing":                 {func() error { _, err := m.Pin(ctx, &metapb.PinRequest{Session: session}); return err }, fs.ErrInvalid},
+		"pin by nobody":                  {func() error { _, err := m.Pin(ctx, &metapb.PinRequest{Ino: 1}); return err }, fs.ErrInvalid},
+		"alloc of none":                  {func() error { _, err := m.AllocInos(ctx, &metapb.AllocInosRequest{Session: session}); return err }, fs.ErrInvalid},
 		"alloc of too many": {func() error {
 			_, err := m.AllocInos(ctx, &metapb.AllocInosRequest{Session: session, N: fs.InoRangeMax + 1})
 			return err

@@ -33,7 +33,7 @@ type Config = config.Mount
 // Deps is what a mount gets besides its configuration.
 type Deps struct {
 	Version  string
-	ReadOnly bool
+	ReadOnly bool // as Config.ReadOnly
 	Faults   fs.Faults
 	Logger   *slog.Logger
 	// Dialer makes the connections, and is not closed; nil: one of the client's own does.
@@ -152,8 +152,9 @@ func (c *Client) openFS(ctx context.Context, cfg Config, deps Deps, status *fs.S
 		host = "unknown"
 	}
 	c.FS, err = vfs.New(ctx, vfs.Config{
-		Mount:    fs.Mount{Host: host, PID: os.Getpid(), Path: cfg.Dir, Version: deps.Version, Opened: fs.TimeOf(time.Now())},
-		DirtyMax: int64(cfg.DirtyMax), FlushAge: cfg.FlushAge, OpTimeout: cfg.OpTimeout, ReadOnly: deps.ReadOnly,
+		Mount: fs.Mount{Host: host, PID: os.Getpid(), Path: cfg.Dir, Version: deps.Version, Opened: fs.TimeOf(time.Now()),
+			Subtree: cfg.Subtree, ReadOnly: cfg.ReadOnly || deps.ReadOnly},
+		DirtyMax: int64(cfg.DirtyMax), FlushAge: cfg.FlushAge, OpTimeout: cfg.OpTimeout, ReadOnly: cfg.ReadOnly || deps.ReadOnly,
 		Activity: c.activity, Faults: deps.Faults, Logger: deps.Logger,
 	}, c.meta, c.set)
 	if err != nil {

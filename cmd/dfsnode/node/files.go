@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -43,26 +42,30 @@ func (n *Node) admitFiles(bound string) error {
 	return fmt.Errorf("%w: --http %s would let everybody who reaches it read and write all files: give --rest-token-file, or --insecure to allow it", config.ErrUsage, bound)
 }
 
-// forMounts lets only those at the files whose certificate lets them mount. Without TLS it lets everybody: then it is the
-// address, or a token, that decides.
+// forMounts lets only those at the files whose certificate lets them mount everything: the front has one session for all, which is
+// the node's. Without TLS it lets everybody: then it is the address, or a token, that decides.
 func forMounts(files http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || !strings.HasPrefix(r.URL.EscapedPath(), rest.Prefix) {
 			files.ServeHTTP(w, r)
 			return
 		}
-		role := pki.Role("")
-		if certs := r.TLS.PeerCertificates; len(certs) > 0 {
-			role, _ = pki.RoleOf(certs[0]) // none: refused below
+		peer, _ := pki.PeerOf(*r.TLS) // nobody: refused
+		switch {
+		case peer.Role != pki.RoleMount && peer.Role != pki.RoleNode:
+			forbid(w, "files are for certificates of the role mount")
+		case peer.Scope != fs.Scope{}:
+			forbid(w, "this certificate is bound to a part of the tree or to reading: use a mount (dfsmount)")
+		default:
+			files.ServeHTTP(w, r)
 		}
-		if role != pki.RoleMount && role != pki.RoleNode {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusForbidden)
-			_, _ = io.WriteString(w, `{"code":"forbidden","message":"files are for certificates of the role mount"}`+"\n") // who has gone needs no answer
-			return
-		}
-		files.ServeHTTP(w, r)
 	})
+}
+
+func forbid(w http.ResponseWriter, why string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = fmt.Fprintf(w, `{"code":"forbidden","message":%q}`+"\n", why) // who has gone needs no answer
 }
 
 // filesSession is the session that the front works under. It is opened by the first request: a node whose front nobody

@@ -224,6 +224,7 @@ func TestMount_CannotStageAsAKeeper(t *testing.T) {
 	}{{pki.RoleMount, keeper, true}, {pki.RoleMount, 7, false}, {pki.RoleNode, keeper, false}} {
 		tx := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(c.session))
 		request := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), tx)
+		request = protowire.AppendBytes(protowire.AppendTag(request, 2, protowire.BytesType), tx) // a blob of the session, written alike
 		if err := call(t, client(t, n, ca, c.role), "/dfs.blob.v1.Blobs/Stage", request); err == nil || refused(err) != c.refused {
 			t.Errorf("session %d as %s: %v", c.session, c.role, err)
 		}

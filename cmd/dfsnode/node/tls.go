@@ -2,12 +2,8 @@ package node
 
 import (
 	"context"
-	"fmt"
 
-	"dfs/blob/replica"
-	"dfs/cluster"
 	"dfs/cluster/pki"
-	"dfs/fs"
 )
 
 // openTLS reads the certificate and the gossip key, if the node has them.
@@ -22,12 +18,4 @@ func (n *Node) openTLS(context.Context) (err error) {
 		n.gossipKey, err = pki.GossipKey(n.cfg.GossipKey)
 	}
 	return err
-}
-
-// mayStage keeps the keepers' sessions, which are never fenced, to nodes.
-func mayStage(ctx context.Context, s fs.SessionID) error {
-	if p, known := cluster.PeerFrom(ctx); known && p.Role != pki.RoleNode && replica.IsReserved(s) {
-		return fmt.Errorf("stage: session %d is for nodes: %w", s, fs.ErrPermission)
-	}
-	return nil
 }

@@ -24,6 +24,8 @@ type Mount struct {
 	WritePolicy    string
 	ReadPolicy     string
 	Zone           string
+	Subtree        string
+	ReadOnly       bool
 	DirtyMax       Bytes
 	FlushAge       time.Duration
 	ConnectTimeout time.Duration
@@ -47,6 +49,8 @@ func (m *Mount) Register(flags *pflag.FlagSet) {
 	flags.StringVar(&m.WritePolicy, "write-policy", "weighted", "who gets new blobs: random, round-robin, weighted or p2c")
 	flags.StringVar(&m.ReadPolicy, "read-policy", "p2c", "which replica is read: random, round-robin, weighted or p2c")
 	flags.StringVar(&m.Zone, "zone", "", "failure domain of this machine; replicas in it are read first")
+	flags.StringVar(&m.Subtree, "subtree", "", "mount this directory, a path from the root of the cluster's tree (default: what the certificate is bound to, or the root)")
+	flags.BoolVar(&m.ReadOnly, "read-only", false, "change nothing, and have the cluster see to it")
 	m.DirtyMax = 64 << 20
 	flags.Var(&m.DirtyMax, "dirty-max", "file data held in memory, not yet flushed, at most")
 	flags.DurationVar(&m.FlushAge, "flush-age", time.Second, "file data is flushed when it is this old")
@@ -75,6 +79,9 @@ func (m *Mount) Validate() error {
 	}
 	if m.JoinToken != "" && (m.TLS.Dir == "" || m.TLS.CA != "" || m.TLS.Cert != "") {
 		return fmt.Errorf("%w: --join-token needs --tls-dir, and nothing else of TLS: the directory to fill", ErrUsage)
+	}
+	if _, err := fs.ParseSubtree(m.Subtree); err != nil {
+		return fmt.Errorf("%w: --subtree: %v", ErrUsage, err)
 	}
 	if err := m.TLS.validate(m.Insecure); err != nil {
 		return err
