@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dfs/cluster/pki"
+	"dfs/fs"
 	"dfs/test/harness"
 )
 
@@ -134,10 +135,52 @@ func TestTLS_FromTheAuthorityToAMountAsInTheREADME(t *testing.T) {
 	if r.Code == 0 || !strings.Contains(r.Err, `no certificate for the role "mount"`) {
 		t.Errorf("an operator reads files: %q, %q", r.Out, r.Err)
 	}
-
+	t.Run("bound", func(t *testing.T) { w.bound(t, dir) })
 	t.Run("strangers", func(t *testing.T) { w.strangers(t) })
 	t.Run("gossip", func(t *testing.T) { w.wrongGossipKey(t) })
 	mount.Stop(30 * time.Second)
+}
+
+// bound mounts a directory of the tree with certificates that allow no more; whole is a mount of all of it.
+func (w *tlsWorld) bound(t *testing.T, whole string) {
+	outer := w.t
+	w.t = t
+	defer func() { w.t = outer }()
+	harness.Shell(t, time.Minute, whole, "seq 9 > secret; mkdir d/sub; ln d/f hard; sync d/f")
+	for machine, scope := range map[string]fs.Scope{"web": {Subtree: "/d"}, "reader": {Subtree: "/d", ReadOnly: true}} {
+		w.must(pki.Issue(filepath.Join(w.root, "dfs-ca"), w.tls(machine), pki.Request{Role: pki.RoleMount, Name: machine, Scope: scope}))
+	}
+	mount := func(machine, flags string) string {
+		dir := harness.MountPoint(t)
+		p := w.fabric.StartShell(machine, w.here(machine, "dfsmount --tls-dir /etc/dfs/tls "+flags+" a,b,c "+dir), w.env("DFS_FOREGROUND=true")...)
+		harness.Eventually(t, 30*time.Second, func() error {
+			if !p.Alive() {
+				t.Fatalf("dfsmount has ended:\n%s", p.Tail(10))
+			}
+			return harness.Command{Argv: []string{"sh", "-c", "mountpoint -q . && ls"}, Dir: dir, Timeout: 10 * time.Second}.Exec().Failure()
+		})
+		t.Cleanup(func() { p.Stop(30 * time.Second) })
+		return dir
+	}
+	web := mount("web", "")
+	harness.Shell(t, time.Minute, web, `test "$(ls)" = "f
+sub"; seq 300000 | cmp - f; test "$(stat -c %i .)" = "$(ls -ia | awk '$2 == ".." {print $1}')"
+mkdir new; seq 100000 > new/g; sync new/g; echo x >> f; mv new/g sub/g; rm -r new; df . > /dev/null`)
+	harness.Shell(t, time.Minute, whole, "seq 100000 | cmp - d/sub/g; tail -n 1 hard | grep -q x; test ! -e d/new")
+	sub := mount("web", "--subtree /d/sub --read-only")
+	harness.Shell(t, time.Minute, sub, `test "$(ls)" = g; seq 100000 | cmp - g; if touch t 2> /dev/null; then exit 1; fi`)
+	reader := mount("reader", "")
+	harness.Shell(t, time.Minute, reader, `seq 100000 | cmp - sub/g; touch t 2>&1 | grep -q "Read-only file system"`)
+	for _, c := range []struct{ machine, script, says string }{
+		{"web", "dfsmount -f --tls-dir /etc/dfs/tls --subtree /other a,b,c " + t.TempDir(), "/other does not lie within /d"},
+		{"web", "dfsmount -f --tls-dir /etc/dfs/tls --subtree /d/none a,b,c " + t.TempDir(), "open session in /d/none: no such file or directory"},
+		{"laptop", "dfsmount -f --tls-dir /etc/dfs/tls --subtree /d/f a,b,c " + t.TempDir(), "open session in /d/f: not a directory"},
+		{"web", "curl -sS -m 10 --cacert /etc/dfs/tls/ca.crt --cert /etc/dfs/tls/web.crt --key /etc/dfs/tls/web.key https://a:7480/v1/fs/secret; exit 1", "use a mount"},
+	} {
+		if r := w.fabric.Shell(c.machine, w.here(c.machine, c.script), w.env()...); r.Code == 0 || !strings.Contains(r.Err+r.Out, c.says) {
+			t.Errorf("%s: %s: exit code %d, %q, %q", c.machine, c.script, r.Code, r.Out, r.Err)
+		}
+	}
 }
 
 // strangers tries every port with certificates that are none.
