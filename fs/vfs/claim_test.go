@@ -42,3 +42,15 @@ func TestClaims_NameTheirBytesOfTheFile(t *testing.T) {
 		t.Errorf("%d bytes in %d fetches", total, len(fetched))
 	}
 }
+
+func TestRegistration_KnowsItsOwnNumbers(t *testing.T) {
+	r := newRegistration(fs.Session{ID: 1})
+	for n := range fs.Ino(givenMax + 1) {
+		r.addInos(fs.InoRange{From: 100 * (n + 1), N: 10})
+	}
+	for ino, want := range map[fs.Ino]bool{100: false, 200: true, 209: true, 210: false, 909: true, 910: false} {
+		if got := r.made([]fs.Op{&fs.Setattr{Ino: 1}, &fs.Create{Ino: ino}}); got != want {
+			t.Errorf("%d: %v", ino, got)
+		}
+	}
+}

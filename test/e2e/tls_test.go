@@ -164,7 +164,7 @@ func (w *tlsWorld) bound(t *testing.T, whole string) {
 	}
 	web := mount("web", "")
 	harness.Shell(t, time.Minute, web, `test "$(ls)" = "f
-sub"; seq 300000 | cmp - f; test "$(stat -c %i .)" = "$(ls -ia | awk '$2 == ".." {print $1}')"
+sub"; seq 300000 | cmp - f
 mkdir new; seq 100000 > new/g; sync new/g; echo x >> f; mv new/g sub/g; rm -r new; df . > /dev/null`)
 	harness.Shell(t, time.Minute, whole, "seq 100000 | cmp - d/sub/g; tail -n 1 hard | grep -q x; test ! -e d/new")
 	sub := mount("web", "--subtree /d/sub --read-only")
