@@ -84,6 +84,18 @@ func TestRequests_AreObserved(t *testing.T) {
 	}
 }
 
+func TestRequestThatPanics_IsNoSuccess(t *testing.T) {
+	var got Done
+	s := New(Config{Observe: func(d Done) { got = d }, FS: func(context.Context) (*vfs.FS, error) { panic("a bug") }})
+	func() {
+		defer func() { _ = recover() }() // as net/http does
+		s.Before(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, Prefix+"/f", nil))
+	}()
+	if got.Code != "internal" || got.Operation != "get" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestRequestID_GoesToTheCluster(t *testing.T) {
 	w := newWorld(t, Config{})
 	cfg := Config{FS: func(ctx context.Context) (*vfs.FS, error) {

@@ -98,7 +98,7 @@ type call struct {
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rawPath string) {
 	id := requestID(r)
-	c := &call{s: s, w: &writer{ResponseWriter: w}, r: r, ctx: fs.WithRequestID(r.Context(), id), done: Done{Operation: "none"}}
+	c := &call{s: s, w: &writer{ResponseWriter: w}, r: r, ctx: fs.WithRequestID(r.Context(), id), done: Done{Operation: "none", Code: "internal"}} // unless it is answered: it may panic
 	w.Header().Set("X-Request-Id", id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")           // a file is never a page of this origin
 	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin") // nor a part of another's page
@@ -111,11 +111,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rawPath string) {
 	}
 	err := c.run(rawPath)
 	if err == nil {
+		c.done.Code = ""
 		return
 	}
 	e := errorOf(err)
-	if e.Status != http.StatusNotModified {
-		c.done.Code = e.Code
+	if c.done.Code = e.Code; e.Status == http.StatusNotModified {
+		c.done.Code = ""
 	}
 	level := e.level()
 	if c.ctx.Err() != nil {
