@@ -103,7 +103,7 @@ func (d *Dialer) clientOptions(addr string, l *lane) []grpc.DialOption {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MessageMax), grpc.MaxCallSendMsgSize(MessageMax)),
 		grpc.WithIdleTimeout(0), // a connection that is there costs less than one that must be made
 		grpc.WithDisableServiceConfig(),
-		grpc.WithChainUnaryInterceptor(sendRequestID, sendSession, l.unary),
-		grpc.WithChainStreamInterceptor(l.stream),
+		grpc.WithChainUnaryInterceptor(sendUnary, sendSession, l.unary),
+		grpc.WithChainStreamInterceptor(sendStream, l.stream),
 	}
 }

@@ -208,6 +208,9 @@ type line struct {
 	begun  bool // RecvMsg is called by one goroutine
 }
 
+// Context has the id of the request that opened the stream.
+func (l *line) Context() context.Context { return takeRequestID(l.ServerStream.Context()) }
+
 func (l *line) RecvMsg(msg any) error {
 	if !l.begun {
 		l.begun = true

@@ -13,12 +13,14 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"dfs/fs"
+	"dfs/fs/spans"
 )
 
 // ServerConfig makes a Server.
 type ServerConfig struct {
-	Log   *slog.Logger     // says why calls are refused; nil: none
-	Codec encoding.CodecV2 // nil: protobuf's
+	Log    *slog.Logger     // says why calls are refused; nil: none
+	Codec  encoding.CodecV2 // nil: protobuf's
+	Tracer spans.Tracer     // of calls that are part of a trace; nil: none
 	// Interceptors see the calls that are let in, with their requests.
 	Interceptors []grpc.UnaryServerInterceptor
 }
@@ -44,7 +46,7 @@ func NewServer(cfg ServerConfig) *Server {
 	g := &gate{intake: in}
 	return &Server{
 		intake:    in,
-		intercept: chain(append([]grpc.UnaryServerInterceptor{takeRequestID, identify}, cfg.Interceptors...)),
+		intercept: chain(append([]grpc.UnaryServerInterceptor{takeUnary(cfg.Tracer), identify}, cfg.Interceptors...)),
 		Server: grpc.NewServer(
 			grpc.Creds(accepted{}),
 			grpc.InTapHandle(g.tap),

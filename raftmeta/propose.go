@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"go.opentelemetry.io/otel/trace"
 
 	"dfs/fs"
+	"dfs/fs/spans"
 	"dfs/raftmeta/command"
 	"dfs/raftmeta/state"
 )
@@ -45,7 +47,9 @@ func newProposer(n *Node) *proposer {
 }
 
 // propose has one encoded command decided, in a certain term if that is not 0.
-func (p *proposer) propose(ctx context.Context, data []byte, term uint64) (state.Answer, error) {
+func (p *proposer) propose(ctx context.Context, data []byte, term uint64) (answer state.Answer, err error) {
+	ctx, s := spans.Start(ctx, "commit and apply", trace.SpanKindInternal)
+	defer func() { s.End(err) }()
 	if len(data) > fs.TxBytesMax {
 		return state.Answer{}, fmt.Errorf("a command of %d bytes, at most %d: %w", len(data), fs.TxBytesMax, fs.ErrTooLarge)
 	}

@@ -11,6 +11,7 @@ import (
 	"dfs/cmd/dfsmount/mount"
 	"dfs/cmd/internal/config"
 	"dfs/cmd/internal/pidfile"
+	"dfs/cmd/internal/tracing"
 	"dfs/cmd/internal/version"
 	"dfs/fs"
 	"dfs/fs/fusefs"
@@ -31,7 +32,13 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 	if err := checkMountPoint(m.Dir); err != nil {
 		return err
 	}
-	client, err := mount.Open(ctx, m.Mount, mount.Deps{Version: version.String(), ReadOnly: m.fuse.readOnly, Faults: faults, Logger: log})
+	m.Trace.FromEnv(m.env)
+	tracer, stopTraces, err := tracing.Open(m.Trace, m.Insecure, "dfsmount", version.String(), log)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
+	client, err := mount.Open(ctx, m.Mount, mount.Deps{Version: version.String(), ReadOnly: m.fuse.readOnly, Faults: faults, Logger: log, Tracer: tracer})
 	if err != nil {
 		return err
 	}
@@ -43,7 +50,7 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 	server, err := fusefs.Mount(fusefs.Config{
 		Dir: m.Dir, FS: client.FS, ReadOnly: client.FS.ReadOnly(), AllowOther: m.fuse.allowOther,
 		NoPermissionChecks: !m.fuse.defaultPermissions, Suid: m.fuse.suid, Dev: m.fuse.dev, NoExec: m.fuse.noExec,
-		StatusFiles: m.statusFiles(client), FsName: client.Source, Debug: m.Debug, Logger: log,
+		StatusFiles: m.statusFiles(client), FsName: client.Source, Tracer: tracer, Debug: m.Debug, Logger: log,
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"dfs/cmd/internal/cli"
 	"dfs/cmd/internal/config"
 	"dfs/cmd/internal/pidfile"
+	"dfs/cmd/internal/tracing"
 	"dfs/cmd/internal/version"
 )
 
@@ -58,7 +59,13 @@ func run(cmd *cobra.Command, options *config.Node, env []string) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(cmd.Context(), *options, node.Deps{Version: version.String(), Faults: faults, Logger: log})
+	options.Trace.FromEnv(env)
+	tracer, stopTraces, err := tracing.Open(options.Trace, options.Insecure, "dfsnode", version.String(), log)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
+	n, err := node.Open(cmd.Context(), *options, node.Deps{Version: version.String(), Faults: faults, Logger: log, Tracer: tracer})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dfs/fs"
+	"dfs/fs/spans"
 	"dfs/fs/vfs"
 )
 
@@ -38,7 +39,8 @@ type Config struct {
 	// made anew whenever it is opened, by any goroutine: its function must not wait for the cluster. Nil: no such directory.
 	StatusFiles map[string]func() string
 
-	Debug  bool // log every request
+	Tracer spans.Tracer // of requests; nil: none
+	Debug  bool         // log every request
 	Logger *slog.Logger
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dfs/fs"
+	"dfs/fs/spans"
 	"dfs/fs/vfs"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -24,6 +25,7 @@ type front struct {
 	suid   bool          // the mount honours set-id bits and file capabilities
 	logger *slog.Logger
 	errors *errorLog
+	tracer spans.Tracer // nil: no traces
 
 	requests string // begins the ids of this mount's requests
 
@@ -45,6 +47,7 @@ func newFront(cfg *Config, dev *device) *front {
 		suid:          cfg.Suid,
 		logger:        cfg.Logger,
 		errors:        newErrorLog(cfg.Logger),
+		tracer:        cfg.Tracer,
 		dev:           dev,
 		requests:      "m" + strconv.FormatUint(uint64(rand.Uint32()), 36) + "-",
 		root: root{gone: func() bool {

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"dfs/fs"
+	"dfs/fs/spans"
 	"dfs/fs/vfs"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // request is one kernel request in flight, and the context of the calls that answer it. It ends with the request, or
@@ -33,6 +35,8 @@ func (f *front) do(op Op, interrupt <-chan struct{}, in *fuse.InHeader, fn func(
 	r := &request{front: f, op: op, in: in, pid: in.Pid, interrupt: interrupt, start: time.Now()}
 	r.Context, r.end = context.WithCancel(fs.WithRequestID(context.Background(), f.requestID(in)))
 	defer r.end()
+	var traced *spans.Span
+	r.Context, traced = spans.Begin(r.Context, f.tracer, op.String(), trace.SpanKindServer)
 	timer := time.AfterFunc(fatalPoll, r.look)
 	defer timer.Stop()
 	f.stats.begin(op)
@@ -40,6 +44,7 @@ func (f *front) do(op Op, interrupt <-chan struct{}, in *fuse.InHeader, fn func(
 	defer func() { f.stats.end(op, time.Since(r.start), failed) }()
 	err := fn(r)
 	failed = err != nil
+	traced.End(err)
 	return f.status(r, err)
 }
 

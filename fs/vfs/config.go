@@ -8,6 +8,7 @@ import (
 
 	"dfs/blob"
 	"dfs/fs"
+	"dfs/fs/spans"
 )
 
 // Blobs is what vfs needs of a blob.Store: replica.Set in production.
@@ -30,6 +31,7 @@ type Config struct {
 	Now       func() time.Time // time.Now
 	// Activity is what the mount has done so far, told to the leader with every beat; nothing. It must not block.
 	Activity func() fs.Activity
+	Tracer   spans.Tracer // of flushes that no request waits for; nil: none
 	Faults   fs.Faults
 	Logger   *slog.Logger // none
 }

@@ -20,7 +20,7 @@ func (n *inode) flush(ctx context.Context, f *FS) (lost, err error) {
 	if err := n.lock(ctx); err != nil {
 		return nil, err
 	}
-	flying := f.launch([]*inode{n}, (*segments).takeAll)
+	flying := f.launchFor(ctx, []*inode{n}, (*segments).takeAll)
 	n.unlock()
 	return await(ctx, flying)
 }
@@ -35,7 +35,7 @@ func (n *inode) flushed(ctx context.Context, f *FS) error {
 func (n *inode) drain(ctx context.Context, f *FS) (lost, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
 	defer cancel()
-	return await(ctx, f.launch([]*inode{n}, (*segments).takeAll))
+	return await(ctx, f.launchFor(ctx, []*inode{n}, (*segments).takeAll))
 }
 
 // drained is drain for those to whom lost data is an error as well.
@@ -88,7 +88,7 @@ func (f *FS) Sync(ctx context.Context) error {
 func (f *FS) flushAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
 	defer cancel()
-	lost, err := await(ctx, f.launch(f.dirty.all(), (*segments).takeAll))
+	lost, err := await(ctx, f.launchFor(ctx, f.dirty.all(), (*segments).takeAll))
 	return cmp.Or(err, lost)
 }
 

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"dfs/blob"
 	"dfs/fs"
+	"dfs/fs/spans"
 )
 
 var errClosing = fmt.Errorf("the mount was closed before the data could be flushed: %w", fs.ErrClosed)
@@ -27,6 +30,8 @@ type job struct {
 	span  uint64 // the longest run that one Write operation may map; 0: any
 	limit int    // the most Write operations in one transaction; 0: any
 	done  chan struct{}
+
+	parent trace.SpanContext // the request that it was launched for, if it is traced
 
 	mu    sync.Mutex
 	cause error // why it is still flying
@@ -90,18 +95,31 @@ func (f *FS) tryFly(ctx context.Context, j *job) error {
 }
 
 // attempt is one transaction: PREPARE and DECIDE.
-func (f *FS) attempt(ctx context.Context, j *job, l *load) decision {
+func (f *FS) attempt(ctx context.Context, j *job, l *load) (d decision) {
 	id := j.r.begin()
 	defer j.r.end(id) // it has an outcome, or was never sent, or the session is over
-	ctx = fs.WithRequestID(ctx, "tx-"+id.String())
-	infos, err := f.prepare(ctx, j, id, l)
+	ctx = fs.WithRequestID(spans.Under(ctx, j.parent), "tx-"+id.String())
+	ctx, s := spans.Begin(ctx, f.cfg.Tracer, "flush transaction", trace.SpanKindInternal)
+	s.Number("bytes", j.bytes)
+	defer func() { s.End(d.err) }()
+	infos, err := f.prepareTraced(ctx, j, id, l)
 	if err != nil {
 		return decision{err: err}
 	}
 	if err := j.await(ctx); err != nil {
 		return decision{err: err}
 	}
-	return f.decide(ctx, j.r, j.r.tx(id, l.ops, infos), "flush.decide", func(err error) { f.delayed(j, err) })
+	ctx, decide := spans.Start(ctx, "decide", trace.SpanKindInternal)
+	d = f.decide(ctx, j.r, j.r.tx(id, l.ops, infos), "flush.decide", func(err error) { f.delayed(j, err) })
+	decide.End(d.err)
+	return d
+}
+
+func (f *FS) prepareTraced(ctx context.Context, j *job, id fs.TxID, l *load) ([]fs.BlobInfo, error) {
+	ctx, s := spans.Start(ctx, "prepare", trace.SpanKindInternal)
+	infos, err := f.prepare(ctx, j, id, l)
+	s.End(err)
+	return infos, err
 }
 
 // prepare stages the blob, if there is one, until enough nodes have voted yes.

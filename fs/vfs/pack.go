@@ -2,9 +2,13 @@ package vfs
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"dfs/fs"
+	"dfs/fs/spans"
 )
 
 // Bounds of one job besides its bytes.
@@ -20,10 +24,15 @@ type take func(l *segments, max int) segments
 // launch packs what take picks from each inode into jobs and starts them. Small files share jobs, and so blobs. Frozen
 // inodes are left alone. It returns all that flies of these inodes, also what did before.
 func (f *FS) launch(inodes []*inode, pick take) []*flight {
+	return f.launchFor(context.Background(), inodes, pick)
+}
+
+// launchFor is launch for a request that waits for it: what is flushed becomes a part of its trace.
+func (f *FS) launchFor(ctx context.Context, inodes []*inode, pick take) []*flight {
 	if len(inodes) > 1 { // files made together lie together
 		slices.SortFunc(inodes, func(a, b *inode) int { return cmp.Compare(a.ino, b.ino) })
 	}
-	p := packer{f: f}
+	p := packer{f: f, parent: spans.Parent(ctx)}
 	p.launch(inodes, pick)
 	return p.flying
 }
@@ -43,6 +52,7 @@ func (f *FS) launchWith(n *inode, s fs.Setattr) *flight {
 type packer struct {
 	f      *FS
 	set    *fs.Setattr // to go behind what is picked of the one inode; nil once it does
+	parent trace.SpanContext
 	jobs   []*job
 	flying []*flight
 }
@@ -87,6 +97,7 @@ func (p *packer) job(bytes int64) *job {
 		return p.jobs[k-1]
 	}
 	j := newJob(p.f.sessions.get())
+	j.parent = p.parent
 	p.jobs = append(p.jobs, j)
 	return j
 }

@@ -23,6 +23,7 @@ import (
 	"dfs/cmd/internal/balance"
 	"dfs/cmd/internal/config"
 	"dfs/fs"
+	"dfs/fs/spans"
 	"dfs/fs/vfs"
 	"dfs/raftmeta/metarpc"
 )
@@ -35,6 +36,7 @@ type Deps struct {
 	Version  string
 	ReadOnly bool // as Config.ReadOnly
 	Faults   fs.Faults
+	Tracer   spans.Tracer // nil: no traces
 	Logger   *slog.Logger
 	// Dialer makes the connections, and is not closed; nil: one of the client's own does.
 	Dialer *cluster.Dialer
@@ -155,7 +157,7 @@ func (c *Client) openFS(ctx context.Context, cfg Config, deps Deps, status *fs.S
 		Mount: fs.Mount{Host: host, PID: os.Getpid(), Path: cfg.Dir, Version: deps.Version, Opened: fs.TimeOf(time.Now()),
 			Subtree: cfg.Subtree, ReadOnly: cfg.ReadOnly || deps.ReadOnly},
 		DirtyMax: int64(cfg.DirtyMax), FlushAge: cfg.FlushAge, OpTimeout: cfg.OpTimeout, ReadOnly: cfg.ReadOnly || deps.ReadOnly,
-		Activity: c.activity, Faults: deps.Faults, Logger: deps.Logger,
+		Activity: c.activity, Tracer: deps.Tracer, Faults: deps.Faults, Logger: deps.Logger,
 	}, c.meta, c.set)
 	if err != nil {
 		return fmt.Errorf("open a session with cluster %s: %w", status.Cluster, err)

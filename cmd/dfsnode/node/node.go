@@ -15,6 +15,7 @@ import (
 	"dfs/cluster/pki"
 	"dfs/cmd/internal/config"
 	"dfs/fs"
+	"dfs/fs/spans"
 	"dfs/raftmeta"
 	"dfs/raftmeta/metarpc"
 )
@@ -30,6 +31,7 @@ type Deps struct {
 	Version string
 	Faults  fs.Faults
 	Logger  *slog.Logger
+	Tracer  spans.Tracer     // nil: no traces
 	Timings raftmeta.Timings // zero: the defaults
 }
 

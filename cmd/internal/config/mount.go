@@ -35,7 +35,8 @@ type Mount struct {
 	JoinToken      string // or @FILE
 	Debug          bool
 
-	Log Log
+	Trace Trace
+	Log   Log
 }
 
 // Register declares the flags of m.
@@ -60,6 +61,7 @@ func (m *Mount) Register(flags *pflag.FlagSet) {
 	m.TLS.register(flags)
 	flags.StringVar(&m.JoinToken, "join-token", "", "token made by \"dfs join-token --role mount\", or @FILE with one: gets a new machine its certificate, into --tls-dir; ignored once that is there")
 	flags.BoolVar(&m.Debug, "debug-fuse", false, "log every FUSE request")
+	m.Trace.register(flags)
 	m.Log.register(flags)
 }
 
@@ -90,6 +92,9 @@ func (m *Mount) Validate() error {
 		return err
 	}
 	if err := policy("--read-policy", m.ReadPolicy); err != nil {
+		return err
+	}
+	if err := m.Trace.validate(); err != nil {
 		return err
 	}
 	return m.Log.Validate()

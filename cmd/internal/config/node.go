@@ -44,8 +44,9 @@ type Node struct {
 	TLS       TLS
 	GossipKey string // file
 
-	REST REST
-	Log  Log
+	REST  REST
+	Trace Trace
+	Log   Log
 }
 
 // Register declares the flags of n.
@@ -77,6 +78,7 @@ func (n *Node) Register(flags *pflag.FlagSet) {
 	n.TLS.register(flags)
 	flags.StringVar(&n.GossipKey, "gossip-key", "", "file of the key that all nodes share, made by \"dfs ca init\" (default: gossip.key in --tls-dir)")
 	n.REST.register(flags)
+	n.Trace.register(flags)
 	n.Log.register(flags)
 }
 
@@ -135,6 +137,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if err := policy("--placement", n.Placement); err != nil {
+		return err
+	}
+	if err := n.Trace.validate(); err != nil {
 		return err
 	}
 	return n.Log.Validate()
