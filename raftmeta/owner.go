@@ -62,6 +62,8 @@ func (n *Node) mayUse(ctx context.Context, s fs.Session) error {
 	if who == (fs.Owner{}) {
 		return nil
 	}
+	ctx, cancel := n.bound(ctx)
+	defer cancel()
 	r, err := n.leading(ctx)
 	if err != nil {
 		return err

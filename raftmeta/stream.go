@@ -40,7 +40,8 @@ func (s *stream) Send(b fs.Beat) error {
 	heard := time.Now()
 	pins, err := s.t.r.n.pinnable(s.session.Root, b.Pins)
 	if err != nil {
-		return err
+		s.end(err)
+		return s.broken()
 	}
 	ctx, cancel := s.t.r.n.bound(s.t.r.ctx)
 	defer cancel()
