@@ -18,7 +18,9 @@ import (
 func rpcOf(t testing.TB, kind byte, msg any) []byte {
 	t.Helper()
 	b := bytes.NewBuffer([]byte{kind})
-	if err := codec.NewEncoder(b, &codec.MsgpackHandle{BasicHandle: codec.BasicHandle{TimeNotBuiltin: true}}).Encode(msg); err != nil {
+	handle := &codec.MsgpackHandle{}
+	handle.TimeNotBuiltin = true // as hashicorp/raft does
+	if err := codec.NewEncoder(b, handle).Encode(msg); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
