@@ -2,11 +2,15 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -85,4 +89,31 @@ func TestGossip_BoundsStreams(t *testing.T) {
 	}
 	eventually(t, 5*time.Second, "one stream too many is refused", func() bool { return log.contains("refused: 32 are open") })
 	awaitClose(t, idle[gossipStreamsMax], 2*time.Second)
+}
+
+// A stream that arrives while the ring is closing must not keep the transport below from ending.
+func TestGossip_ShutsDownWithStreamsThatNobodyTakes(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	g, err := openGossip(ctx, netip.MustParseAddrPort("127.0.0.1:0"), exposure{}, log.New(io.Discard, "", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	for range 4 {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", g.GetAutoBindPort()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	down := make(chan error, 1)
+	go func() { down <- errors.Join(g.Shutdown(), g.Shutdown()) }()
+	select {
+	case err := <-down:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it never ends")
+	}
 }

@@ -22,8 +22,10 @@ type gossipNet struct {
 
 	log     *log.Logger // memberlist's: within a quota
 	streams chan net.Conn
-	places  chan struct{} // one token a stream
-	stop    context.CancelFunc
+	places  chan struct{}      // one token a stream
+	stop    context.CancelFunc // from here on streams are closed: memberlist takes none any more
+	gone    chan struct{}      // the transport below is shut down: there are no more streams
+	once    sync.Once          // guards gone
 	done    sync.WaitGroup
 }
 
@@ -61,9 +63,9 @@ func openGossip(ctx context.Context, bind netip.AddrPort, exp exposure, log *log
 }
 
 func newGossipNet(ctx context.Context, nt *memberlist.NetTransport, exp exposure, log *log.Logger) *gossipNet {
-	life, stop := context.WithCancel(ctx)
+	life, stop := context.WithCancel(context.WithoutCancel(ctx)) // streams come until Shutdown, which the ring's end precedes
 	g := &gossipNet{NetTransport: nt, exposure: exp, ctx: ctx, log: log, stop: stop,
-		streams: make(chan net.Conn), places: make(chan struct{}, gossipStreamsMax)}
+		streams: make(chan net.Conn), places: make(chan struct{}, gossipStreamsMax), gone: make(chan struct{})}
 	g.done.Go(func() { g.admit(life) })
 	return g
 }
@@ -71,20 +73,22 @@ func newGossipNet(ctx context.Context, nt *memberlist.NetTransport, exp exposure
 // StreamCh implements memberlist.Transport.
 func (g *gossipNet) StreamCh() <-chan net.Conn { return g.streams }
 
-// Shutdown implements memberlist.Transport.
+// Shutdown implements memberlist.Transport. The transport below waits until somebody has taken what it has accepted.
 func (g *gossipNet) Shutdown() error {
 	g.stop()
-	defer g.done.Wait()
-	return g.NetTransport.Shutdown()
+	err := g.NetTransport.Shutdown()
+	g.once.Do(func() { close(g.gone) })
+	g.done.Wait()
+	return err
 }
 
-// admit hands streams on, each with its bound, until ctx ends.
-func (g *gossipNet) admit(ctx context.Context) {
+// admit hands streams on, each with its bound, and closes those that come once stopping has begun.
+func (g *gossipNet) admit(stopping context.Context) {
 	for {
 		select {
 		case conn := <-g.NetTransport.StreamCh():
-			g.admitOne(ctx, conn)
-		case <-ctx.Done():
+			g.admitOne(stopping, conn)
+		case <-g.gone:
 			return
 		}
 	}

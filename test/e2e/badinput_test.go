@@ -53,7 +53,7 @@ func TestBadUsage_IsExplained(t *testing.T) {
 	}
 	runBad(t, []badCase{
 		{"unknown flag", nil, []string{"dfsnode", "--nosuch"}, 2, []string{"--nosuch", "--help"}},
-		{"argument to dfsnode", nil, []string{"dfsnode", "a,b,c"}, 2, []string{"a,b,c"}},
+		{"two lists of nodes", nil, []string{"dfsnode", "a,b,c", "d"}, 2, []string{"--help", "at most 1"}},
 		{"expect without join", nil, []string{"dfsnode", "--bootstrap-expect", "3"}, 2, []string{"--join"}},
 		{"rubbish join", nil, []string{"dfsnode", "--join", "a:b:c"}, 2, []string{"--join", "a:b:c"}},
 		{"rubbish address", nil, []string{"dfsnode", "--listen", "127.0.0.1:port"}, 2, []string{"--listen", "port"}},
