@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,29 +92,38 @@ func TestGossip_BoundsStreams(t *testing.T) {
 	awaitClose(t, idle[gossipStreamsMax], 2*time.Second)
 }
 
-// A stream that arrives while the ring is closing must not keep the transport below from ending.
-func TestGossip_ShutsDownWithStreamsThatNobodyTakes(t *testing.T) {
+// A ring that closes says goodbye first, and the others go on talking to it meanwhile.
+func TestGossip_ShutsDownWhateverArrives(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	g, err := openGossip(ctx, netip.MustParseAddrPort("127.0.0.1:0"), exposure{}, log.New(io.Discard, "", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cancel()
-	for range 4 {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", g.GetAutoBindPort()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-	}
-	down := make(chan error, 1)
-	go func() { down <- errors.Join(g.Shutdown(), g.Shutdown()) }()
+	cancel() // as Ring.Close begins
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(g.GetAutoBindPort()))
+	rawDial(t, addr)
 	select {
-	case err := <-down:
+	case conn := <-g.StreamCh():
+		drop(conn)
+	case <-time.After(5 * time.Second):
+		t.Error("a stream that came before Shutdown was not served")
+	}
+	var late []net.Conn // the first waits to be handed on, the second to be taken, the third to be accepted
+	for range 3 {
+		late = append(late, rawDial(t, addr))
+	}
+	eventually(t, 5*time.Second, "one of them is admitted", func() bool { return len(g.places) == 1 })
+	done := make(chan error, 1)
+	go func() { done <- errors.Join(g.Shutdown(), g.Shutdown()) }()
+	select {
+	case err := <-done:
 		if err != nil {
 			t.Error(err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("it never ends")
+		t.Fatal("Shutdown waits for a stream that nobody takes")
+	}
+	for _, conn := range late {
+		awaitClose(t, conn, 2*time.Second)
 	}
 }

@@ -23,9 +23,8 @@ type gossipNet struct {
 	log     *log.Logger // memberlist's: within a quota
 	streams chan net.Conn
 	places  chan struct{}      // one token a stream
-	stop    context.CancelFunc // from here on streams are closed: memberlist takes none any more
-	gone    chan struct{}      // the transport below is shut down: there are no more streams
-	once    sync.Once          // guards gone
+	refuse  context.CancelFunc // from now on streams are closed instead of handed on
+	stop    context.CancelFunc // there will be no more streams
 	done    sync.WaitGroup
 }
 
@@ -40,7 +39,7 @@ var _ memberlist.NodeAwareTransport = (*gossipNet)(nil)
 // gossipPortAttempts: a free TCP port may be taken for UDP.
 const gossipPortAttempts = 10
 
-// openGossip listens on an ip:port for TCP and UDP. ctx must live as long as the transport.
+// openGossip listens on an ip:port for TCP and UDP, until Shutdown. Nothing is dialled any more when ctx has ended.
 func openGossip(ctx context.Context, bind netip.AddrPort, exp exposure, log *log.Logger) (*gossipNet, error) {
 	if err := tryGossip(ctx, bind, exp); err != nil {
 		return nil, err
@@ -63,32 +62,34 @@ func openGossip(ctx context.Context, bind netip.AddrPort, exp exposure, log *log
 }
 
 func newGossipNet(ctx context.Context, nt *memberlist.NetTransport, exp exposure, log *log.Logger) *gossipNet {
-	life, stop := context.WithCancel(context.WithoutCancel(ctx)) // streams come until Shutdown, which the ring's end precedes
-	g := &gossipNet{NetTransport: nt, exposure: exp, ctx: ctx, log: log, stop: stop,
-		streams: make(chan net.Conn), places: make(chan struct{}, gossipStreamsMax), gone: make(chan struct{})}
-	g.done.Go(func() { g.admit(life) })
+	life, stop := context.WithCancel(context.Background())
+	open, refuse := context.WithCancel(life)
+	g := &gossipNet{NetTransport: nt, exposure: exp, ctx: ctx, log: log, refuse: refuse, stop: stop,
+		streams: make(chan net.Conn), places: make(chan struct{}, gossipStreamsMax)}
+	g.done.Go(func() { g.admit(life, open) })
 	return g
 }
 
 // StreamCh implements memberlist.Transport.
 func (g *gossipNet) StreamCh() <-chan net.Conn { return g.streams }
 
-// Shutdown implements memberlist.Transport. The transport below waits until somebody has taken what it has accepted.
+// Shutdown implements memberlist.Transport. NetTransport waits for the goroutine that accepts, and that one for somebody who
+// takes what it has accepted: so admit goes on until it has ended.
 func (g *gossipNet) Shutdown() error {
-	g.stop()
+	g.refuse()
 	err := g.NetTransport.Shutdown()
-	g.once.Do(func() { close(g.gone) })
+	g.stop()
 	g.done.Wait()
 	return err
 }
 
-// admit hands streams on, each with its bound, and closes those that come once stopping has begun.
-func (g *gossipNet) admit(stopping context.Context) {
+// admit takes streams until life ends, and hands them on, each with its bound, as long as open does not.
+func (g *gossipNet) admit(life, open context.Context) {
 	for {
 		select {
 		case conn := <-g.NetTransport.StreamCh():
-			g.admitOne(stopping, conn)
-		case <-g.gone:
+			g.admitOne(open, conn)
+		case <-life.Done():
 			return
 		}
 	}
