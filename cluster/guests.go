@@ -91,10 +91,12 @@ type guest struct {
 	peer    *pki.Peer // nil: no TLS
 	account *account
 	leave   func()
+	untaken untaken
 }
 
 func (g *guest) Close() error {
 	g.leave()
+	g.untaken.end()
 	return g.Conn.Close()
 }
 

@@ -24,16 +24,21 @@ const (
 	small   class = iota // all other calls: requests of requestMax
 	bulk                 // file data: on its way to a disk until it is answered
 	tx                   // transactions
+	gets                 // answers that are file data
+	answers              // all others
 	classes              // how many there are
 )
 
-// budgets bound the bytes of requests that are being received or worked on. A request counts with the most that it can be
+// budgets bound the bytes of requests that are being received or worked on, and of answers (see owed). A request counts with the most that it can be
 // until it is here, and then with what it is until it is answered. Calls beyond wait, and with them, by HTTP/2's flow
 // control, their bytes in the client: of those no more than streamWindow is here.
 var budgets = [classes]struct{ peer, all int64 }{
 	small: {64 << 20, 512 << 20},
 	bulk:  {64 << 20, 256 << 20},
 	tx:    {32 << 20, 256 << 20},
+
+	gets:    {64 << 20, 256 << 20},
+	answers: {64 << 20, 512 << 20},
 }
 
 const (
@@ -80,10 +85,11 @@ type intake struct {
 
 	messageTimeout time.Duration
 	lineSilence    time.Duration
+	answerTimeout  time.Duration
 }
 
 func newIntake(log *slog.Logger) *intake {
-	in := &intake{log: log, quota: rate.NewLimiter(1, 20), messageTimeout: messageTimeout, lineSilence: lineSilence}
+	in := &intake{log: log, quota: rate.NewLimiter(1, 20), messageTimeout: messageTimeout, lineSilence: lineSilence, answerTimeout: answerTimeout}
 	for c := range in.all {
 		in.all[c] = semaphore.NewWeighted(budgets[c].all)
 	}
@@ -106,13 +112,8 @@ func (in *intake) admit(ctx context.Context, method string) (*turn, error) {
 	from := callerFrom(ctx)
 	t := &turn{in: in, from: from, call: method, max: most, held: receiveMax,
 		sems: [2]*semaphore.Weighted{from.account.bytes[cl], in.all[cl]}}
-	for i, s := range t.sems {
-		if err := s.Acquire(ctx, t.held); err != nil {
-			for _, taken := range t.sems[:i] {
-				taken.Release(t.held)
-			}
-			return nil, rpcerr.ToStatus(err)
-		}
+	if err := acquire(ctx, t.sems, t.held); err != nil {
+		return nil, rpcerr.ToStatus(err)
 	}
 	return t, nil
 }

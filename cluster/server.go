@@ -88,11 +88,18 @@ func (s *Server) method(service string, m grpc.MethodDesc) grpc.StreamDesc {
 			return err
 		}
 		defer turn.done()
-		reply, err := m.Handler(impl, ss.Context(), func(msg any) error { return turn.receive(ss, msg) }, s.intercept)
+		var held *owed
+		reply, err := m.Handler(impl, ss.Context(), func(msg any) (err error) {
+			if err = turn.receive(ss, msg); err == nil {
+				held, err = s.intake.answer(ss.Context(), turn.from, name, msg)
+			}
+			return err
+		}, s.intercept)
 		if err != nil {
+			held.done()
 			return err
 		}
-		return ss.SendMsg(reply)
+		return held.send(ss, reply)
 	}}
 }
 
@@ -132,8 +139,21 @@ func (g *gate) tap(ctx context.Context, info *tap.Info) (context.Context, error)
 	return ctx, g.intake.count(ctx, from, info.FullMethodName)
 }
 
-// boundedCodec refuses a request that is larger than its method's, before it is decoded.
+// boundedCodec refuses a request that is larger than its method's, before it is decoded, and follows the answers.
 type boundedCodec struct{ encoding.CodecV2 }
+
+// Marshal lets the answer know when it has been taken.
+func (c boundedCodec) Marshal(v any) (mem.BufferSlice, error) {
+	o, ok := v.(*outgoing)
+	if !ok {
+		return c.CodecV2.Marshal(v)
+	}
+	data, err := c.CodecV2.Marshal(o.msg)
+	if err != nil {
+		return nil, err
+	}
+	return append(data, o.answer.tail(data.Len())), nil
+}
 
 // sized is a message that is to be received.
 type sized struct {
