@@ -66,14 +66,7 @@ func mayCall(p *pki.Peer, method string) bool {
 	return slices.Contains(methodRoles[service][name], p.Role)
 }
 
-// PeerFrom is whose call a gRPC handler's context belongs to; false without TLS.
-func PeerFrom(ctx context.Context) (pki.Peer, bool) {
-	if p := callerOf(ctx); p != nil {
-		return *p, true
-	}
-	return pki.Peer{}, false
-}
-
+// callerOf is whose call a gRPC handler's context belongs to; nil without TLS.
 func callerOf(ctx context.Context) *pki.Peer { return callerFrom(ctx).peer }
 
 // check is fs.ErrPermission, as a status, for a call that is not allowed. The answer says nothing else.

@@ -43,8 +43,8 @@ func (s *certificates) renew(ctx context.Context, csr []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, ok := PeerFrom(ctx)
-	if !ok {
+	p := callerOf(ctx)
+	if p == nil {
 		return nil, fmt.Errorf("without TLS there are no certificates: %w", fs.ErrNotSupported)
 	}
 	if time.Now().After(p.Ends()) { // the connection is about to end

@@ -43,7 +43,7 @@ func RoleOf(cert *x509.Certificate) (Role, error) {
 	return role, err
 }
 
-// grantOf is what a certificate lets its holder be, and what it is bound to.
+// grantOf is what a certificate lets its holder be, and what it is bound to. The whole URI must be as roleURI writes it.
 func grantOf(cert *x509.Certificate) (Role, fs.Scope, error) {
 	var found []*url.URL
 	for _, u := range cert.URIs {
@@ -60,7 +60,7 @@ func grantOf(cert *x509.Certificate) (Role, fs.Scope, error) {
 		return "", fs.Scope{}, fmt.Errorf("the certificate %q has the role %q, which there is not: %w", cert.Subject.CommonName, found[0], fs.ErrPermission)
 	}
 	scope, err := parseScope(found[0].RawQuery)
-	if err != nil || scope != (fs.Scope{}) && role != RoleMount {
+	if err != nil || scope != (fs.Scope{}) && role != RoleMount || found[0].String() != roleURI(found[0].Host, role, scope).String() {
 		return "", fs.Scope{}, fmt.Errorf("the certificate %q has the role %q, bound in a way that there is not: %w", cert.Subject.CommonName, found[0], fs.ErrPermission)
 	}
 	return role, scope, nil

@@ -65,6 +65,7 @@ func TestScope_IsReadAsItIsWrittenAndInNoOtherWay(t *testing.T) {
 		"dfs://ca/role/mount?ro=1&subtree=%2Fa", "dfs://ca/role/mount?subtree=%2Fa&quota=1", "dfs://ca/role/mount?x=1", "dfs://ca/role/mount?ro=1;x=2",
 		"dfs://ca/role/mount?&ro=1", "dfs://ca/role/mount?subtree=%2Fa%00", "dfs://ca/role/mount?%zz",
 		"dfs://ca/role/node?ro=1", "dfs://ca/role/admin?subtree=%2Fa",
+		"dfs://ca/role/mount?", "dfs://ca/role/mount#ro=1", "dfs://ca/role/mount?ro=1#x", "dfs://ro@ca/role/mount", "dfs://ca/role/%6dount",
 	} {
 		if role, scope, err := grantOf(certificateWith(t, uri)); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s: %q, %+v, %v", uri, role, scope, err)
