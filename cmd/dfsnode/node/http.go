@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"dfs/cluster/pki"
 	"dfs/cmd/internal/httpport"
 	"dfs/cmd/internal/metrics"
 	"dfs/fs"
@@ -70,8 +71,18 @@ func (n *Node) readyz(w http.ResponseWriter, r *http.Request) {
 	writeText(w, http.StatusOK, "ok\n")
 }
 
+// status shows what a call of Status by the same certificate does.
 func (n *Node) status(w http.ResponseWriter, r *http.Request) {
-	s, err := n.ask(r.Context())
+	ctx := r.Context()
+	if r.TLS != nil {
+		peer, err := pki.PeerOf(*r.TLS)
+		if err != nil {
+			forbid(w, "a certificate with a role is wanted")
+			return
+		}
+		ctx = fs.WithCaller(ctx, fs.Caller{Owner: peer.Owner()})
+	}
+	s, err := n.ask(ctx)
 	if err != nil {
 		writeText(w, http.StatusServiceUnavailable, err.Error()+"\n")
 		return

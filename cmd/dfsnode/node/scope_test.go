@@ -3,6 +3,9 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -472,5 +475,37 @@ func TestHTTP_RefusesBoundCertificates(t *testing.T) {
 		if reply.StatusCode != c.want || c.want == http.StatusForbidden && !strings.Contains(string(body), "use a mount") {
 			t.Errorf("%s: %d, %s", name, reply.StatusCode, body)
 		}
+	}
+}
+
+// The status says who else is there, and where: over HTTP it is shown to the same certificates as over gRPC.
+func TestHTTPStatus_ShowsABoundCertificateNoSessions(t *testing.T) {
+	w := newBoundWorld(t) // with the boss's session
+	for name, c := range map[string]struct {
+		scope fs.Scope
+		shown bool
+	}{"unbound": {fs.Scope{}, true}, "reader": {fs.Scope{ReadOnly: true}, true}, "subtree": {fs.Scope{Subtree: "/in"}, false}} {
+		cfg := config.TLS{Dir: w.issue(name, c.scope)}
+		credentials, err := cfg.Open(pki.RoleMount, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/status", nil)
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{credentials.Leaf()}}
+		reply := httptest.NewRecorder()
+		w.node.status(reply, r)
+		var status fs.Status
+		if err := errors.Join(json.Unmarshal(reply.Body.Bytes(), &status), credentials.Close()); err != nil || len(status.Nodes) == 0 {
+			t.Fatalf("%s: %d, %s, %v", name, reply.Code, reply.Body, err)
+		}
+		if shown := len(status.Sessions) > 0; shown != c.shown {
+			t.Errorf("%s: sessions %+v", name, status.Sessions)
+		}
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/status", nil)
+	r.TLS = &tls.ConnectionState{}
+	reply := httptest.NewRecorder()
+	if w.node.status(reply, r); reply.Code != http.StatusForbidden {
+		t.Errorf("nobody: %d", reply.Code)
 	}
 }
