@@ -28,7 +28,7 @@ type Redemption struct {
 	ID     string
 	Secret TokenHash // of the secret
 	Role   string
-	Key    TokenHash // of the public key that the use is for
+	Key    TokenHash // of the name and the public key of the machine that the use is for
 }
 
 // JoinTokens are the tokens of a cluster, kept at the leader.

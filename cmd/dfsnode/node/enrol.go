@@ -48,7 +48,8 @@ func (n *Node) enrol(ctx context.Context, r *cluster.EnrolRequest) (*pki.Grant, 
 	if err != nil {
 		return nil, err
 	}
-	err = n.redeem(ctx, fs.Redemption{ID: r.Token, Secret: pki.HashSecret(r.Secret), Role: string(r.Role), Key: sha256.Sum256(public)})
+	machine := append([]byte(r.Name+"\x00"), public...) // a key under another name would be another peer, with one use
+	err = n.redeem(ctx, fs.Redemption{ID: r.Token, Secret: pki.HashSecret(r.Secret), Role: string(r.Role), Key: sha256.Sum256(machine)})
 	if err != nil {
 		return nil, err
 	}

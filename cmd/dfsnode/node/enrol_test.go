@@ -5,12 +5,18 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
 	"errors"
+	"net/url"
 	"testing"
 	"time"
 
 	"dfs/cluster"
+	"dfs/cluster/clusterpb"
 	"dfs/cluster/pki"
 	"dfs/fs"
 )
@@ -92,6 +98,11 @@ func TestEnrol_OneUseIsForOneKeyHoweverOftenItAsks(t *testing.T) {
 	if _, err := n.enrol(ctx, &second); !errors.Is(err, fs.ErrQuota) {
 		t.Errorf("a second key: %v", err)
 	}
+	renamed := good
+	renamed.Name = "newer"
+	if _, err := n.enrol(ctx, &renamed); !errors.Is(err, fs.ErrQuota) {
+		t.Errorf("the same key under a second name: %v", err)
+	}
 }
 
 // What the issuer's key opens is not handed to mounts.
@@ -127,9 +138,14 @@ func TestEnrol_WithoutAnIssuerOrAClusterSendsElsewhere(t *testing.T) {
 // renewal over the network: each role's own certificate, for another key, and never another role's.
 func TestRenew_AnswersWithTheCallersOwnCertificate(t *testing.T) {
 	n, ca := tlsNode(t, true)
+	requests := []pki.Request{{Role: pki.RoleMount, Scope: fs.Scope{Subtree: "/a b/\u00fc", ReadOnly: true}}, {Role: pki.RoleMount, Scope: fs.Scope{ReadOnly: true}}}
 	for _, role := range pki.Roles() {
-		dir := t.TempDir()
-		if err := pki.Issue(ca, dir, pki.Request{Role: role, Name: "x", From: time.Now().Add(-80 * 24 * time.Hour)}); err != nil {
+		requests = append(requests, pki.Request{Role: role})
+	}
+	for _, r := range requests {
+		dir, role := t.TempDir(), r.Role
+		r.Name, r.From = "x", time.Now().Add(-80*24*time.Hour)
+		if err := pki.Issue(ca, dir, r); err != nil {
 			t.Fatal(err)
 		}
 		files, err := pki.FilesIn(dir, role)
@@ -148,8 +164,56 @@ func TestRenew_AnswersWithTheCallersOwnCertificate(t *testing.T) {
 		if after := c.Leaf(); after.Equal(before) || after.URIs[0].String() != before.URIs[0].String() || after.Subject.CommonName != "x" {
 			t.Errorf("%s: renewed as %+v", role, after)
 		}
+		if who := ownerIn(t, c.Leaf()); who != (fs.Owner{Name: "x", Role: string(role), Scope: r.Scope}) {
+			t.Errorf("renewed as %+v, was %+v", who, r)
+		}
+		if who := ownerIn(t, renewGreedily(t, d, n.Addr())); who.Name != "x" || who.Role != string(role) || who.Scope != r.Scope {
+			t.Errorf("who asks for more is %+v, was %+v", who, r)
+		}
 		if err := errors.Join(d.Close(), c.Close()); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+func ownerIn(t *testing.T, leaf *x509.Certificate) fs.Owner {
+	t.Helper()
+	p, err := pki.PeerOf(tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Owner()
+}
+
+// renewGreedily asks for a renewal by a request that names another subject, role and use.
+func renewGreedily(t *testing.T, d *cluster.Dialer, addr string) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := &url.URL{Scheme: "dfs", Host: "ca", Path: "/role/admin"}
+	constraints := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Critical: true, Value: []byte{0x30, 3, 1, 1, 0xff}} // it is an authority
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "root"},
+		URIs: []*url.URL{role}, DNSNames: []string{pki.ServerName}, ExtraExtensions: []pkix.Extension{constraints}}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := d.DialGRPC(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := clusterpb.NewCertificatesClient(conn).Renew(t.Context(), &clusterpb.RenewRequest{Csr: der})
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(reply.GetChain())
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf.IsCA || !key.PublicKey.Equal(leaf.PublicKey) {
+		t.Errorf("got %+v", leaf)
+	}
+	return leaf
 }
