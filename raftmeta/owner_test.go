@@ -248,3 +248,6 @@ func TestOpenSession_StaysWithinTheCertificate(t *testing.T) {
 		t.Errorf("a certificate that is bound to reading only reads without a session: %v", err)
 	}
 }
+	if _, err := n.Abort(by(c.ctx(), carol), ro.Epoch, fs.TxID{Session: ro.ID, Seq: 1 << 40}); !errors.Is(err, fs.ErrReadOnly) {
+		t.Errorf("abort, of which the outcome would be remembered: %v", err)
+	}

@@ -35,9 +35,12 @@ func decide(kv KV, c *change, tx *fs.Tx) (Answer, error) {
 
 // abort makes sure that a transaction has an outcome.
 func abort(kv KV, c *change, m *command.Abort) (Answer, error) {
-	_, known, err := c.asked(m.Tx, m.Epoch)
+	session, known, err := c.asked(m.Tx, m.Epoch)
 	if err != nil || known != nil {
 		return Answer{Tx: known}, err
+	}
+	if err := session.writable(); err != nil { // it has no transactions
+		return Answer{}, err
 	}
 	result := &fs.TxResult{Err: fs.CodeAborted, Index: c.index}
 	return Answer{Tx: result}, c.commit(kv, c.remember(m.Tx, result))

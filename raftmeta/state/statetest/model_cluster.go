@@ -26,6 +26,9 @@ func (m *Model) asked(id fs.TxID, epoch fs.Epoch) (s *session, answer state.Answ
 
 func (m *Model) abort(c *command.Abort) state.Answer {
 	s, answer, ok := m.asked(c.Tx, c.Epoch)
+	if ok && s.ReadOnly {
+		return state.Answer{Err: fs.CodeReadOnly}
+	}
 	if ok {
 		answer.Tx = &fs.TxResult{Err: fs.CodeAborted, Index: m.index}
 		s.answers[c.Tx.Seq] = answer.Tx
