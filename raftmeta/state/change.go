@@ -18,6 +18,7 @@ type change struct {
 
 	extentsLeft int    // that the command may still touch
 	inlineLeft  uint64 // bytes of inline data that it may still clone
+	climbsLeft  int    // inodes and names that it may still look at to find out where something lies
 
 	inodes  map[fs.Ino]*inode
 	loaded  []*inode // the same, in the order of loading
@@ -35,6 +36,7 @@ func newChange(kv Reader, index uint64) (*change, error) {
 
 		extentsLeft: fs.TxExtentsMax,
 		inlineLeft:  fs.TxBytesMax,
+		climbsLeft:  climbsMax,
 
 		inodes:  make(map[fs.Ino]*inode),
 		blobs:   make(map[fs.BlobID]*blob),

@@ -116,16 +116,31 @@ func (c *change) release(i *inode) error {
 // directories, is not found.
 const climbMax = 16 << 10
 
+// climbsMax bounds the same for all operations of a transaction together: 4096 of them, each 128 directories deep.
+const climbsMax = 64 * climbMax
+
 // tree is what is climbed: a state as a change or a View sees it.
 type tree struct {
 	r     Reader
 	inode func(fs.Ino) (*inode, error) // nil: there is none
+	left  *int                         // how many more inodes and names may be looked at; nil: any number
 }
 
-func (c *change) tree() tree { return tree{c.kv, c.inode} }
+func (c *change) tree() tree { return tree{c.kv, c.inode, &c.climbsLeft} }
 
 func (v View) tree() tree {
-	return tree{v.r, func(ino fs.Ino) (*inode, error) { return readInode(v.r, ino) }}
+	return tree{v.r, func(ino fs.Ino) (*inode, error) { return readInode(v.r, ino) }, nil}
+}
+
+// spend counts n looks.
+func (t tree) spend(n int) error {
+	if t.left == nil {
+		return nil
+	}
+	if *t.left -= n; *t.left < 0 {
+		return refuse(fs.ErrTooManyExtents)
+	}
+	return nil
 }
 
 // homes are the directories above an inode; none for the root, nor for what was made without a name outside of any.
@@ -162,6 +177,9 @@ func (t tree) within(ino, top fs.Ino) (bool, error) {
 			return false, corrupt("directory %d, above inode %d, is absent", todo[n], ino)
 		}
 		homes, err := t.homes(i)
+		if err == nil {
+			err = t.spend(1 + len(homes))
+		}
 		if err != nil {
 			return false, err
 		}

@@ -388,6 +388,37 @@ func TestBoundSession_NeverChangesAKeyOutside(t *testing.T) {
 	}
 }
 
+// Each operation of a bound session looks for its way to the root. A file with many names, or at the bottom of a deep tree, must
+// not make a transaction take minutes on every node.
+func TestBoundSession_ClimbsNoMoreThanSoMuch(t *testing.T) {
+	c := grove(t)
+	own := c.do(&command.AllocInos{Session: c.s.ID, Epoch: c.s.Epoch, N: 8000}).Inos
+	for done := 0; done < own.N; {
+		var ops []fs.Op
+		for ; done < own.N && len(ops) < fs.TxOpsMax-1; done++ {
+			dir := own.From + fs.Ino(done)
+			ops = append(ops, &fs.Create{Parent: 2, Name: fmt.Sprint("d", done), Ino: dir, Type: fs.TypeDir, Time: 5}, &fs.Link{Ino: 10, Parent: dir, Name: "f", Time: 5})
+		}
+		c.ok(ops...)
+	}
+	s, _ := c.bind(fs.Mount{Subtree: "/in"})
+	ops := make([]fs.Op, fs.TxOpsMax)
+	for n := range ops {
+		ops[n] = &fs.Setattr{Ino: 10, Set: fs.SetMode, Mode: 0o600, Time: 5}
+	}
+	c.as(s, func() {
+		if r := c.try(ops[:8]...); r.Err != fs.CodeOK {
+			t.Errorf("a few: %v", fs.FromCode(r.Err))
+		}
+		if r := c.try(ops...); r.Err != fs.CodeTooManyExtents || r.Failed < 8 {
+			t.Errorf("as many as a transaction may have: %v at %d", fs.FromCode(r.Err), r.Failed)
+		}
+	})
+	if r := c.try(ops...); r.Err != fs.CodeOK {
+		t.Errorf("of a session that is not bound: %v", fs.FromCode(r.Err))
+	}
+}
+
 // An operation that admit forgets would be allowed everything.
 func TestEveryOperation_HasSubjects(t *testing.T) {
 	for _, op := range []fs.Op{&fs.Create{Parent: 99}, &fs.Link{}, &fs.Unlink{}, &fs.Rmdir{}, &fs.Rename{}, &fs.Setattr{}, &fs.Write{}, &fs.Allocate{},
