@@ -24,7 +24,14 @@ func (n *Node) commit(ctx context.Context, tx *fs.Tx, encoded []byte) (*fs.TxRes
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	session := fs.Session{ID: tx.ID.Session, Epoch: tx.Epoch}
-	fresh, err := r.sessions.pinNewborn(ctx, session, newborn)
+	e, err := r.sessions.find(ctx, session)
+	if err == nil {
+		newborn, err = n.pinnable(ctx, e.Session, newborn) // of the others, the transaction will be refused
+	}
+	var fresh []fs.Ino
+	if err == nil {
+		fresh, err = r.sessions.pinNewborn(ctx, session, newborn)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("commit: pin what is created: %w", err)
 	}

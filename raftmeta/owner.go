@@ -2,7 +2,6 @@ package raftmeta
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"dfs/fs"
@@ -96,24 +95,28 @@ func (t *sessionTable) find(ctx context.Context, s fs.Session) (*session, error)
 	}
 }
 
-// pinnable leaves out of pins what exists and lies outside of a session's root: a pin keeps an orphan on the disks. What does
-// not exist may be about to be made.
-func (n *Node) pinnable(root fs.Ino, pins []fs.Ino) (list []fs.Ino, err error) {
-	if root == fs.RootIno || len(pins) == 0 {
+// pinnable leaves out of pins what a session may not pin: a pin keeps an orphan on the disks. The session is as the leader's
+// table has it.
+func (n *Node) pinnable(ctx context.Context, s fs.Session, pins []fs.Ino) (list []fs.Ino, err error) {
+	if s.Root == fs.RootIno || len(pins) == 0 {
 		return pins, nil
 	}
-	err = n.local(func(s *snapshot) error {
+	err = n.local(func(snap *snapshot) error {
+		record, err := snap.session(s)
+		if err != nil {
+			return err
+		}
+		seen := snap.As(record)
 		for _, ino := range pins {
-			in, err := s.Within(ino, root)
-			if err == nil && !in {
-				_, err = s.Getattr(ino)
-				in = errors.Is(err, fs.ErrNotExist)
+			if ctx.Err() != nil { // each may be a long way to climb
+				return context.Cause(ctx)
 			}
-			switch {
-			case in:
-				list = append(list, ino)
-			case err != nil:
+			ok, err := seen.Pinnable(ino)
+			if err != nil {
 				return err
+			}
+			if ok {
+				list = append(list, ino)
 			}
 		}
 		return nil

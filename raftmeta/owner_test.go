@@ -3,6 +3,8 @@ package raftmeta
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,19 +148,45 @@ func TestBoundSession_PinsNothingOutside(t *testing.T) {
 	_, inside, outside := grove(c)
 	s := c.openAs(bob, fs.Mount{})
 	n := c.leader()
-	st, err := n.Attach(by(c.ctx(), bob), s, []fs.Ino{inside, outside, 1 << 40})
+	alloc := func(s fs.Session) fs.Ino {
+		t.Helper()
+		inos, err := n.AllocInos(c.ctx(), s, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return inos.From
+	}
+	own, others, beyond := alloc(s), alloc(c.session().Session), fs.Ino(1<<40) // nothing of which has been made
+	pinned := func() []fs.Ino {
+		r, _ := n.leader.get()
+		r.sessions.mu.Lock()
+		defer r.sessions.mu.Unlock()
+		return slices.Sorted(maps.Keys(r.sessions.sessions[s.ID].pins))
+	}
+	st, err := n.Attach(by(c.ctx(), bob), s, []fs.Ino{inside, outside, own, others, beyond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Send(fs.Beat{Seq: 1, Pins: []fs.Ino{outside, inside}}); err != nil {
+	if got := pinned(); !slices.Equal(got, []fs.Ino{inside, own}) {
+		t.Errorf("pinned by attaching: %v", got)
+	}
+	if err := st.Send(fs.Beat{Seq: 1, Pins: []fs.Ino{outside, inside, own + 1, others, beyond}}); err != nil {
 		t.Fatal(err)
 	}
-	r, _ := n.leader.get()
-	r.sessions.mu.Lock()
-	defer r.sessions.mu.Unlock()
-	pins := r.sessions.sessions[s.ID].pins
-	if _, ok := pins[outside]; ok || len(pins) != 2 {
-		t.Errorf("pinned: %v", pins)
+	if got := pinned(); !slices.Equal(got, []fs.Ino{inside, own, own + 1}) {
+		t.Errorf("pinned by the first beat: %v", got)
+	}
+	var during []fs.Ino
+	c.onStep(n.cfg.ID, "propose.before", func() error { during = pinned(); return nil })
+	tx := &fs.Tx{ID: fs.TxID{Session: s.ID, Seq: 1}, Epoch: s.Epoch, Replicas: 3}
+	for _, ino := range []fs.Ino{own + 2, outside, others, beyond} {
+		tx.Ops = append(tx.Ops, &fs.Create{Ino: ino, Type: fs.TypeRegular, Pin: true})
+	}
+	if r, err := n.Commit(by(c.ctx(), bob), tx); err != nil || r.Err != fs.CodeAccess {
+		t.Errorf("made what is others': %+v, %v", r, err)
+	}
+	if !slices.Equal(during, []fs.Ino{inside, own, own + 1, own + 2}) {
+		t.Errorf("pinned while it was decided: %v", during)
 	}
 }
 
@@ -244,10 +272,10 @@ func TestOpenSession_StaysWithinTheCertificate(t *testing.T) {
 	if _, err := n.Commit(by(c.ctx(), carol), &fs.Tx{ID: fs.TxID{Session: ro.ID, Seq: 1}, Epoch: ro.Epoch}); !errors.Is(err, fs.ErrReadOnly) {
 		t.Errorf("commit: %v", err)
 	}
+	if _, err := n.Abort(by(c.ctx(), carol), ro.Epoch, fs.TxID{Session: ro.ID, Seq: 1 << 40}); !errors.Is(err, fs.ErrReadOnly) {
+		t.Errorf("abort, of which the outcome would be remembered: %v", err)
+	}
 	if _, err := n.Getattr(by(c.ctx(), carol), in); err != nil {
 		t.Errorf("a certificate that is bound to reading only reads without a session: %v", err)
 	}
 }
-	if _, err := n.Abort(by(c.ctx(), carol), ro.Epoch, fs.TxID{Session: ro.ID, Seq: 1 << 40}); !errors.Is(err, fs.ErrReadOnly) {
-		t.Errorf("abort, of which the outcome would be remembered: %v", err)
-	}

@@ -162,7 +162,7 @@ func (n *Node) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stre
 		err = checkOwner(&s, e.owner, fs.CallerOf(ctx).Owner)
 	}
 	if err == nil {
-		pins, err = n.pinnable(e.Root, pins)
+		pins, err = n.pinnable(ctx, e.Session, pins)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("attach: %w", err)

@@ -1,6 +1,7 @@
 package raftmeta
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -38,13 +39,13 @@ func (s *stream) Send(b fs.Beat) error {
 		return err
 	}
 	heard := time.Now()
-	pins, err := s.t.r.n.pinnable(s.session.Root, b.Pins)
+	ctx, cancel := s.t.r.n.bound(s.t.r.ctx)
+	defer cancel()
+	pins, err := s.toClaim(ctx, b.Pins)
 	if err != nil {
 		s.end(err)
 		return s.broken()
 	}
-	ctx, cancel := s.t.r.n.bound(s.t.r.ctx)
-	defer cancel()
 	err = s.t.with(ctx, s.session, func(e *session) error {
 		if e.stream != s { // an old beat must not take back what the session has pinned since
 			return fmt.Errorf("session %d has attached anew: %w", e.ID, fs.ErrUnavailable)
@@ -77,6 +78,17 @@ func (s *stream) Send(b fs.Beat) error {
 	s.mu.Unlock()
 	s.wake()
 	return nil
+}
+
+// toClaim are the pins in a beat that count: only the first one has any.
+func (s *stream) toClaim(ctx context.Context, pins []fs.Ino) ([]fs.Ino, error) {
+	s.t.mu.Lock()
+	beaten := s.beaten
+	s.t.mu.Unlock()
+	if beaten {
+		return nil, nil
+	}
+	return s.t.r.n.pinnable(ctx, s.session, pins)
 }
 
 // Recv implements fs.Stream.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,11 +109,16 @@ func subjects(op fs.Op) ([]fs.Ino, error) {
 func (r *SessionRecord) owns(op fs.Op) bool {
 	switch o := op.(type) {
 	case *fs.Create:
-		return slices.ContainsFunc(r.Inos, func(own fs.InoRange) bool { return own.From <= o.Ino && o.Ino < own.From+fs.Ino(own.N) })
+		return r.allotted(o.Ino)
 	case *fs.Write:
 		return !slices.ContainsFunc(o.Extents, func(e fs.Extent) bool { return !e.Inline() && e.Blob.Session != r.ID })
 	}
 	return true
+}
+
+// allotted reports whether a bound session may make an inode of a number.
+func (r *SessionRecord) allotted(ino fs.Ino) bool {
+	return slices.ContainsFunc(r.Inos, func(own fs.InoRange) bool { return own.From <= ino && ino < own.From+fs.Ino(own.N) })
 }
 
 // mask hides what lies above a session's root.
@@ -141,6 +147,23 @@ func (b Bound) Admit(ino fs.Ino) error {
 		err = fmt.Errorf("inode %d: %w", ino, fs.ErrAccess)
 	}
 	return err
+}
+
+// Pinnable reports whether the session may keep an inode from being freed: what it may read, and what it may be about to make.
+// Any other number may become somebody else's file.
+func (b Bound) Pinnable(ino fs.Ino) (bool, error) {
+	if !b.s.bound() {
+		return true, nil
+	}
+	in, err := b.v.Within(ino, b.s.Root)
+	if err != nil || in || !b.s.allotted(ino) {
+		return in, err
+	}
+	_, err = b.v.Getattr(ino)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return false, err
 }
 
 // admitted runs a read of an inode.
