@@ -128,8 +128,9 @@ func TestTLS_FromTheAuthorityToAMountAsInTheREADME(t *testing.T) {
 
 	t.Run("tokens", func(t *testing.T) { w.tokens(t, blocks[4], blocks[5]) })
 	// Files without a mount are for the same certificate, and the bundle for an operator's.
+	local := filepath.Join(t.TempDir(), "x")
 	r = w.fabric.Shell("laptop", w.here("laptop", "export DFS_TLS_DIR=/etc/dfs/tls DFS_HTTP="+w.fabric.Address("a")+
-		"; dfs cat /d/f | cmp - "+filepath.Join(dir, "d/f")+" && echo x > x && dfs cp x dfs:/x && dfs ls"), w.env()...)
+		"; dfs cat /d/f | cmp - "+filepath.Join(dir, "d/f")+" && echo x > "+local+" && dfs cp "+local+" dfs:/x && dfs ls"), w.env()...)
 	w.must(r.Failure(), want(r.Out, "d", "x"))
 	r = w.fabric.Shell("ops", w.here("ops", "dfs cat /x --tls-dir /etc/dfs/tls --http "+w.fabric.Address("a")), w.env()...)
 	if r.Code == 0 || !strings.Contains(r.Err, `no certificate for the role "mount"`) {
