@@ -32,7 +32,7 @@ var (
 		"dfs.cluster.v1.Certificates": {"Renew": forAll},
 		"dfs.meta.v1.Meta": {
 			"Commit": forClients, "Abort": forClients,
-			"Lookup": forClients, "Getattr": forClients, "Readdir": forClients, "Readlink": forClients, "Layout": forClients,
+			"Lookup": forClients, "Getattr": forAll /* by it the leader is found */, "Readdir": forClients, "Readlink": forClients, "Layout": forClients,
 			"Getxattr": forClients, "Listxattr": forClients, "Statfs": forClients,
 			"OpenSession": forClients, "CloseSession": forClients, "Attach": forClients, "Pin": forClients, "AllocInos": forClients,
 		},

@@ -32,6 +32,17 @@ func (w *tlsWorld) tokens(t *testing.T, make, use string) {
 			return nil
 		})
 	})
+	t.Run("by any node", func(t *testing.T) { // an operator's command finds the leader from wherever it starts, and is refused nothing
+		for _, name := range []string{"a", "b", "c"} {
+			r := w.fabric.Shell("ops", w.here("ops", strings.TrimSpace(strings.Replace(make, "join-token", "join-token ls", 1))+" --addr "+w.fabric.Address(name)), w.env()...)
+			if err := r.Failure(); err != nil {
+				t.Error(err)
+			}
+			if w.nodes[name].Logged("method=/dfs.meta.v1.Meta/Getattr") || w.nodes[name].Logged(`"method":"/dfs.meta.v1.Meta/Getattr"`) {
+				t.Errorf("%s refused to tell an operator whether it leads", name)
+			}
+		}
+	})
 	t.Run("second use", func(t *testing.T) { w.refused(t, "e", use, token, "the join token is used up") })
 	t.Run("expired", func(t *testing.T) {
 		late := w.token(strings.Replace(make, "join-token", "join-token --ttl 1s", 1))

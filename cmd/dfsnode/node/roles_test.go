@@ -50,7 +50,7 @@ var allowed = map[pki.Role]string{
 		/dfs.meta.v1.Cluster/PutToken /dfs.meta.v1.Cluster/Tokens /dfs.meta.v1.Cluster/RevokeToken
 		/dfs.meta.v1.Cluster/Status /dfs.meta.v1.Cluster/Transactions /dfs.meta.v1.Cluster/Transaction
 		/dfs.meta.v1.Cluster/Removal /dfs.meta.v1.Cluster/RemoveNode
-		/dfs.meta.v1.Cluster/Raft /dfs.meta.v1.Cluster/Explain
+		/dfs.meta.v1.Cluster/Raft /dfs.meta.v1.Cluster/Explain /dfs.meta.v1.Meta/Getattr
 		/grpc.health.v1.Health/Check /grpc.health.v1.Health/List /grpc.health.v1.Health/Watch`,
 }
 
