@@ -65,11 +65,14 @@ type Sessions interface {
 	AllocInos(ctx context.Context, s Session, n int) (InoRange, error)
 }
 
+// RestPath begins the Path of a session that is no mount, but a node's front for files over HTTP; the node's name follows.
+const RestPath = "rest of "
+
 // Mount tells operators who a session is.
 type Mount struct {
 	Host    string
 	PID     int
-	Path    string // the mount point, or a word for what is not a mount ("rest")
+	Path    string // the mount point, or RestPath and a node's name
 	Version string
 	Opened  Time
 	// Subtree and ReadOnly are what the session is bound to: in OpenSession what the mount asks for, afterwards that together

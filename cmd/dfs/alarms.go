@@ -51,7 +51,11 @@ func alarms(s *fs.Status) []alarm {
 	for _, m := range s.Sessions {
 		patience := max(silentMountAfter, time.Duration(m.TimeoutMillis)*time.Millisecond/2)
 		if idle := time.Duration(m.IdleMillis) * time.Millisecond; idle > patience {
-			add("mount-silent", "look at that machine; when its session times out the mount is fenced, and what it had not flushed is lost",
+			remedy := "look at that machine; when its session times out the mount is fenced, and what it had not flushed is lost"
+			if strings.HasPrefix(m.Mount.Path, fs.RestPath) {
+				remedy = "look at that node; it serves files over HTTP by this session, and what it has answered with success is not lost"
+			}
+			add("mount-silent", remedy,
 				"MOUNT SILENT: %s on %s, session %d, for %s", m.Mount.Path, m.Mount.Host, m.ID, idle.Round(100*time.Millisecond))
 		}
 	}

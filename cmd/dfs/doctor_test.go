@@ -67,11 +67,14 @@ func TestDoctor_FindsWhatIsWrongAndNothingElse(t *testing.T) {
 		"a node of v2":       {func(x *examination) { x.Status.Nodes[1].Version = "v2" }, []string{"versions"}, "v1 on a, c, m:/mnt/x; v2 on b"},
 		"a mount of v2":      {func(x *examination) { x.Status.Sessions[0].Mount.Version = "v2" }, []string{"versions"}, "v2 on m:/mnt/x"},
 		"a silent mount":     {func(x *examination) { x.Status.Sessions[0].IdleMillis = 8000 }, []string{"mount-silent"}, "/mnt/x on m, session 7, for 8s"},
-		"nobody can tell":    {func(x *examination) { x.Status.Sessions[0].IdleMillis = -1 }, nil, ""},
-		"repair debt":        {func(x *examination) { x.Status.Blobs.UnderReplicated = 5 }, []string{"under-replicated"}, "5 BLOBS LACK REPLICAS"},
-		"lost replicas":      {func(x *examination) { x.Nodes[0].Status.Upkeep.Lost = 2; x.Nodes = x.Nodes[:1] }, []string{"replica-lost"}, "2 times"},
-		"mended replicas":    {func(x *examination) { x.Nodes[0].Status.Upkeep.Healed = 2; x.Nodes = x.Nodes[:1] }, []string{"replica-damaged"}, "2 replicas"},
-		"clocks differ":      {func(x *examination) { x.Nodes[0].Offset, x.Nodes[2].Offset = time.Second, -2*time.Second }, []string{"clock-skew"}, "nodes c and a differ by 3s"},
+		"a node's own": {func(x *examination) {
+			x.Status.Sessions[0].IdleMillis, x.Status.Sessions[0].Mount.Path = 8000, "rest of b"
+		}, []string{"mount-silent"}, "rest of b on m"},
+		"nobody can tell": {func(x *examination) { x.Status.Sessions[0].IdleMillis = -1 }, nil, ""},
+		"repair debt":     {func(x *examination) { x.Status.Blobs.UnderReplicated = 5 }, []string{"under-replicated"}, "5 BLOBS LACK REPLICAS"},
+		"lost replicas":   {func(x *examination) { x.Nodes[0].Status.Upkeep.Lost = 2; x.Nodes = x.Nodes[:1] }, []string{"replica-lost"}, "2 times"},
+		"mended replicas": {func(x *examination) { x.Nodes[0].Status.Upkeep.Healed = 2; x.Nodes = x.Nodes[:1] }, []string{"replica-damaged"}, "2 replicas"},
+		"clocks differ":   {func(x *examination) { x.Nodes[0].Offset, x.Nodes[2].Offset = time.Second, -2*time.Second }, []string{"clock-skew"}, "nodes c and a differ by 3s"},
 		"all off alike": {func(x *examination) {
 			x.Nodes[0].Offset, x.Nodes[1].Offset, x.Nodes[2].Offset = time.Hour, time.Hour, time.Hour
 		}, nil, ""},

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dfs/fs"
 	"dfs/test/harness"
 )
 
@@ -70,7 +71,7 @@ func TestREST_AndAMountAreOneFilesystem(t *testing.T) {
 	}
 	rest := 0
 	for _, session := range s.Sessions {
-		if session.Mount.Path == "rest" {
+		if strings.HasPrefix(session.Mount.Path, fs.RestPath) {
 			rest++
 		}
 	}

@@ -126,7 +126,7 @@ func (n *Node) openFiles(ctx context.Context) error {
 // openSession opens a session as a mount does, with this node's own connections and disk.
 func (n *Node) openSession(ctx context.Context) (*mount.Client, error) {
 	c, err := mount.Open(ctx, mount.Config{
-		Hosts: n.transport.Addr(), Dir: "rest", WritePolicy: n.cfg.Placement, ReadPolicy: "p2c", Zone: n.cfg.Zone,
+		Hosts: n.transport.Addr(), Dir: fs.RestPath + string(n.dir.id), WritePolicy: n.cfg.Placement, ReadPolicy: "p2c", Zone: n.cfg.Zone,
 		DirtyMax: 64 << 20, FlushAge: time.Second, ConnectTimeout: filesConnect, OpTimeout: filesOp, Insecure: n.cfg.Insecure,
 	}, mount.Deps{Version: n.deps.Version, Faults: n.deps.Faults, Logger: n.log, Dialer: n.transport.Dialer, OpenStore: n.openPeer})
 	if err != nil {
