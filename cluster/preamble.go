@@ -97,7 +97,7 @@ func greet(c io.ReadWriter, proto Protocol) error {
 	}
 	p, err := readPreamble(c)
 	if err != nil {
-		return fmt.Errorf("await answer to preamble: %w", err)
+		return fmt.Errorf("no answer to the preamble (is this the node's RPC port, 7400 by default?): %w", err)
 	}
 	switch {
 	case p.last == statusOK && p.version == preambleVersion:

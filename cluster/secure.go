@@ -61,7 +61,7 @@ func handshake(ctx context.Context, conn *tls.Conn) error {
 		return errOffersPlain
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("the node's certificate: %w: %w", err, fs.ErrPermission)
+		return fmt.Errorf("the node's certificate is not accepted (is it of the authority in our ca.crt?): %w: %w", err, fs.ErrPermission)
 	}
 	if err != nil {
 		return explain(fmt.Errorf("TLS: %w", err))

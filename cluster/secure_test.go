@@ -193,7 +193,7 @@ func TestDiallerWhoseCertificateIsRefused_HearsSo(t *testing.T) {
 	}
 	// A node that it does not trust.
 	_, err = dialer(t, DialerConfig{TLS: credentialsFor(t, other, pki.RoleMount)}).dial(ctx, ProtocolGRPC, tr.Addr())
-	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "the node's certificate") {
+	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "the node's certificate is not accepted") {
 		t.Errorf("untrusted node: %v", err)
 	}
 }
