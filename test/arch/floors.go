@@ -10,7 +10,7 @@ import (
 var floors = map[string]int{
 	"fs": 0, "fs/spans": 0, "fs/wire": 0, "fs/tables": 0, "raftmeta/command": 0, "raftmeta/metapb": 0, "blob/blobpb": 0, "cluster/clusterpb": 0,
 
-	"raftmeta/state": 1, "raftmeta/state/statetest": 1, "raftmeta/metarpc": 1, "raftmeta/localmeta": 1,
+	"raftmeta/state": 1, "raftmeta/state/statetest": 1, "raftmeta/metarpc": 1, "raftmeta/localmeta": 1, "fs/lease": 1,
 	"cluster": 1, "cluster/pki": 1, "cluster/placement": 1, "cluster/rpcerr": 1,
 	"blob": 1, "blob/badgerstore": 1, "blob/memstore": 1, "blob/blobrpc": 1, "blob/blobtest": 1,
 
