@@ -101,14 +101,8 @@ func (s *Server) mounted() bool {
 	return err == nil && ok && top.device == s.id
 }
 
-// Dir is the mount point, absolute and without symlinks.
-func (s *Server) Dir() string { return s.dir }
-
 // Done is closed when the mount is gone, whoever unmounted it, and every call has been answered.
 func (s *Server) Done() <-chan struct{} { return s.done }
-
-// Wait waits for Done.
-func (s *Server) Wait() { <-s.done }
 
 // Stats counts what was asked so far.
 func (s *Server) Stats() Stats {
