@@ -53,11 +53,12 @@ type Sessions interface {
 	OpenSession(ctx context.Context, who Mount) (Session, error)
 	// CloseSession ends a session that has nothing left to flush; its pins go. Closing twice is no error.
 	CloseSession(ctx context.Context, s Session) error
-	// Attach opens the session's stream to the leader. pins are all inodes that the mount has open, or is opening: a
-	// fresh leader learns them here. What the mount begins to open while Attach runs is told by the stream's first Beat;
-	// until that has come a fresh leader reaps nothing. Pins on neither list that are older than the stream are forgotten.
-	// ErrFenced when the session has ended. ctx bounds the opening; the stream lives until its Close.
-	Attach(ctx context.Context, s Session, pins []Ino) (Stream, error)
+	// Attach opens the session's stream to the leader, which, when it is fresh, learns here what the session holds. What the
+	// mount begins to open while Attach runs is told by the stream's first Beat; until that has come a fresh leader reaps
+	// nothing. Pins on neither list that are older than the stream are forgotten. Leases that are not on the list, and were
+	// not granted in this leader's Term after the call was made, are not held. ErrFenced when the session has ended. ctx bounds
+	// the opening; the stream lives until its Close.
+	Attach(ctx context.Context, s Session, held Held) (Stream, error)
 	// Pin keeps an inode from being reaped as long as the session lives and has not unpinned it (see Beat), and
 	// returns its attributes. Pinning twice is pinning once. ErrNotExist when it has been reaped.
 	Pin(ctx context.Context, s Session, ino Ino) (Attr, error)
@@ -106,6 +107,12 @@ type InoRange struct {
 	N    int
 }
 
+// Held is what a session tells a leader that it holds.
+type Held struct {
+	Pins   []Ino   // all inodes that the mount has open, or is opening
+	Leases []Lease // their Seq means nothing
+}
+
 // Stream is a session's line to the leader: beats go up, notices come down. Send and Recv may be called from two
 // goroutines, each from one at a time. It breaks, and Recv returns an error, when the leader changes or dies: Attach
 // again. ErrFenced means that the session is over.
@@ -117,17 +124,23 @@ type Stream interface {
 
 // Beat keeps the session alive and carries what may be lazy.
 type Beat struct {
-	Seq    uint64 // counts up; the Notice that answers it has the same
-	Pins   []Ino  // in a stream's first beat: what the mount has open, or is opening, and did not tell to Attach
-	Unpins []Ino  // closed by the mount's last opener
+	Seq uint64 // counts up; the Notice that answers it has the same
+	// Pins is what the mount has opened without asking, under a lease that keeps the inode from being removed behind its back;
+	// in a stream's first beat also what it was opening, and did not tell to Attach. They count before Acks.
+	Pins   []Ino
+	Unpins []Ino // closed by the mount's last opener
+	Acks   []LeaseAck
 	// Activity is what the mount has done so far, for operators.
 	Activity Activity
 }
 
 // Notice is what the leader tells a mount.
 type Notice struct {
-	Ack   uint64     // the Seq of the Beat answered; 0 for none
-	Nodes []NodeInfo // the members by Raft, with what gossip says of them; nil for no news
+	Ack uint64 // the Seq of the Beat answered; 0 for none
+	// Term is the leader's: leases granted in another one are none.
+	Term    uint64
+	Recalls []Recall
+	Nodes   []NodeInfo // the members by Raft, with what gossip says of them; nil for no news
 	// MinReplicas comes with Nodes: how many copies a blob must have at commit, from now on.
 	MinReplicas int
 }

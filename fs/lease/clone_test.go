@@ -94,5 +94,11 @@ func (h *Holder) clone(leases map[*lease]*lease) *Holder {
 		leases[l] = &copied
 		c.leases[ino] = &copied
 	}
+	c.asked = slices.Clone(h.asked)
+	for i, a := range c.asked {
+		if copied := leases[a.lease]; copied != nil { // else it has been given back, and does not change any more
+			c.asked[i].lease = copied
+		}
+	}
 	return &c
 }

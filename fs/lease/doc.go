@@ -8,40 +8,17 @@ package lease
 
 import "dfs/fs"
 
-// Mode is how strong a lease is; a stronger one includes the weaker.
-type Mode uint8
+// The words of the protocol are package fs's, since they cross the network.
+type (
+	Mode   = fs.LeaseMode
+	Grant  = fs.Lease
+	Recall = fs.Recall
+	Ack    = fs.LeaseAck
+)
 
 // The modes.
 const (
-	None      Mode = iota
-	Shared         // others may read, too
-	Exclusive      // nobody else may have anything
+	None      = fs.LeaseNone
+	Shared    = fs.LeaseShared
+	Exclusive = fs.LeaseExclusive
 )
-
-func (m Mode) String() string {
-	return [...]string{"none", "shared", "exclusive"}[m]
-}
-
-// Grant is a lease as it is told to a mount. Seq tells it from earlier and later ones on the same inode; it counts from 1 in
-// each reign, and 0 is a lease that was reclaimed.
-type Grant struct {
-	Ino  fs.Ino
-	Mode Mode // None: the request was served, and nothing may be kept
-	Seq  uint64
-}
-
-// Recall asks a mount to keep no more than To of the lease Seq. It may be repeated, with a lower To.
-type Recall struct {
-	Session fs.SessionID
-	Ino     fs.Ino
-	Seq     uint64
-	To      Mode
-}
-
-// Ack tells the leader that a mount keeps no more than Mode of the lease Seq: what it knew more than that is flushed, and
-// dropped from its caches and its kernel's. It may come unasked.
-type Ack struct {
-	Ino  fs.Ino
-	Seq  uint64
-	Mode Mode
-}

@@ -17,7 +17,9 @@ import (
 // the mount's own clock.
 type Holder struct {
 	leases map[fs.Ino]*lease
-	until  time.Duration // leases may be used before this moment
+	until  time.Duration // leases may be used before this moment, if no recall bids otherwise
+	asked  []asked       // recalls, in the order they came; the answered ones in front may be forgotten
+	term   uint64        // of the leader that may grant; 0 for none
 
 	// Grants and recalls come on different ways and may overtake each other. A request bears the number of recalls that
 	// were known when it left; its grant counts only if none of the same inode has come since.
@@ -33,8 +35,19 @@ type lease struct {
 	seq     uint64
 	work    [Exclusive + 1]int // calls at work that need this much
 	leaving bool
+	asked   bool // … because the leader wants it so
 	closing bool
 	to      Mode
+	nth     int // recalls of it that came when none was unanswered
+}
+
+// asked is a recall. As long as it is not answered, leases may be used before until: what was known when it came. The leader
+// sent it after the answers to beats that had come by then, and ends the session a time-out after sending it, whatever beats
+// it has answered since.
+type asked struct {
+	lease *lease
+	nth   int
+	until time.Duration
 }
 
 // Mark is when a request left.
@@ -49,7 +62,15 @@ func NewHolder() *Holder {
 func (h *Holder) Renew(sent, timeout time.Duration) { h.until = max(h.until, sent+timeout) }
 
 // Until is the moment before which leases may be used.
-func (h *Holder) Until() time.Duration { return h.until }
+func (h *Holder) Until() time.Duration {
+	for len(h.asked) > 0 {
+		if a := h.asked[0]; a.lease.asked && a.lease.nth == a.nth {
+			return min(h.until, a.until)
+		}
+		h.asked = h.asked[1:]
+	}
+	return h.until
+}
 
 // Leave notes that a request is being sent whose answer may bear grants. Back must follow.
 func (h *Holder) Leave() Mark {
@@ -64,10 +85,10 @@ func (h *Holder) Back() {
 	}
 }
 
-// Granted takes a grant from the answer of a request. It is false if nothing may be kept: there is none, or it has been
-// recalled in the meantime, or another leader gave it.
-func (h *Holder) Granted(m Mark, g Grant) bool {
-	if g.Mode == None || uint64(m) < h.reign || h.recalls[g.Ino] > uint64(m) {
+// Granted takes a grant from the answer of a request, given by the leader of a term. It is false if nothing may be kept: there
+// is none, or it has been recalled in the meantime, or it was given by another leader than the one that is attached to.
+func (h *Holder) Granted(m Mark, term uint64, g Grant) bool {
+	if g.Mode == None || term == 0 || term != h.term || uint64(m) < h.reign || h.recalls[g.Ino] > uint64(m) {
 		return false
 	}
 	l := h.leases[g.Ino]
@@ -92,7 +113,7 @@ type Use struct {
 // it may finish, whatever becomes of the lease.
 func (h *Holder) Begin(ino fs.Ino, m Mode, now time.Duration) (Use, bool) {
 	l := h.leases[ino]
-	if l == nil || l.mode < m || now >= h.until || l.leaving && m > l.to && (l.closing || m == Exclusive) {
+	if l == nil || l.mode < m || now >= h.Until() || l.leaving && m > l.to && (l.closing || m == Exclusive) {
 		return Use{}, false
 	}
 	l.work[m]++
@@ -118,6 +139,11 @@ func (h *Holder) Recalled(r Recall) (Ack, bool) {
 	}
 	// The Seq may be of a grant that is still on its way, a stronger one. It will not be taken.
 	l.seq = r.Seq
+	if !l.asked {
+		l.asked = true
+		l.nth++
+		h.asked = append(h.asked, asked{l, l.nth, h.until})
+	}
 	l.leave(r.To)
 	return Ack{}, false
 }
@@ -171,7 +197,7 @@ func (h *Holder) GiveBack(ino fs.Ino) (Ack, bool) {
 	if l == nil || !l.closing {
 		return Ack{}, false
 	}
-	l.mode, l.leaving, l.closing = min(l.mode, l.to), false, false
+	l.mode, l.leaving, l.asked, l.closing = min(l.mode, l.to), false, false, false
 	if l.mode == None {
 		delete(h.leases, ino)
 	}
@@ -193,23 +219,26 @@ func (h *Holder) Held(ino fs.Ino) Grant {
 	return Grant{Ino: ino}
 }
 
-// Reclaim begins with another leader: it lists all leases, to be told to him. They bear the Seq 0 from now on, his recalls
-// are the ones that count, and what his predecessor still grants is not taken.
+// Reclaim begins with another leader, or with the same one anew: it lists all leases, to be told to him. They bear the Seq 0
+// from now on, and his recalls are the ones that count. Nothing is taken until he has Attached; then only what he grants to
+// requests that leave from now on.
 func (h *Holder) Reclaim() []Grant {
 	h.clock++
-	h.reign = h.clock
+	h.reign, h.term, h.asked = h.clock, 0, nil
 	list := make([]Grant, 0, len(h.leases))
 	for ino, l := range h.leases {
-		l.seq = 0
+		l.seq, l.asked = 0, false
 		list = append(list, Grant{Ino: ino, Mode: l.mode})
 	}
 	return list
 }
 
+// Attached says which leader, by his term, has been told.
+func (h *Holder) Attached(term uint64) { h.term = term }
+
 // Lose ends the session: nothing is held any more, and nothing that is on its way counts.
 func (h *Holder) Lose() {
 	h.clock++
-	h.reign = h.clock
+	h.reign, h.term, h.asked, h.until = h.clock, 0, nil, 0
 	clear(h.leases)
-	h.until = 0
 }

@@ -75,9 +75,23 @@ func (t *Table) End(r *Request) {
 	t.settle(r.Ino)
 }
 
-// Born grants the exclusive lease on an inode that a session's transaction has just made, before anybody can know of it.
+// Born grants the exclusive lease on an inode that a session's transaction is about to make, before anybody can know of it. It
+// grants nothing, with the Mode None, if somebody does: the transaction is repeated, or bound to fail.
 func (t *Table) Born(s fs.SessionID, ino fs.Ino) Grant {
+	if t.inodes[ino] != nil || len(t.owing) > 0 {
+		return Grant{Ino: ino}
+	}
 	return t.grant(t.inode(ino), s, ino, Exclusive)
+}
+
+// Unborn takes back a grant of Born: the transaction has failed, and nobody was told of it.
+func (t *Table) Unborn(s fs.SessionID, g Grant) {
+	i := t.inodes[g.Ino]
+	if i == nil || i.holders[s] == nil || i.holders[s].seq != g.Seq {
+		return
+	}
+	t.drop(i, s, g.Ino)
+	t.settle(g.Ino)
 }
 
 // Ack lowers what a session holds. An Ack of another grant than the present one is late, and means nothing.
@@ -162,6 +176,21 @@ func (t *Table) Take() ([]Recall, []*Request) {
 	recalls, decided := t.recalls, t.decided
 	t.recalls, t.decided = nil, nil
 	return recalls, decided
+}
+
+// Again repeats, for the next Take, the recalls that a session has not answered: its stream was broken.
+func (t *Table) Again(s fs.SessionID) {
+	for _, ino := range slices.Sorted(maps.Keys(t.held[s])) {
+		if h := t.inodes[ino].holders[s]; h.recall {
+			t.recalls = append(t.recalls, Recall{Session: s, Ino: ino, Seq: h.seq, To: h.to})
+		}
+	}
+}
+
+// Recalled reports whether a session has not answered a recall of the lease Seq on an inode.
+func (t *Table) Recalled(s fs.SessionID, ino fs.Ino, seq uint64) bool {
+	i := t.inodes[ino]
+	return i != nil && i.holders[s] != nil && i.holders[s].recall && i.holders[s].seq == seq
 }
 
 // Holds is what a session holds on an inode.

@@ -86,6 +86,7 @@ func newWorld(r rules, crashes, lapses int, scripts ...[]string) *world {
 	for i, s := range scripts {
 		m := &mount{id: fs.SessionID(i + 1), holder: NewHolder(), script: s, reign: 1}
 		m.holder.Renew(0, 10)
+		m.holder.Attached(1)
 		w.mounts = append(w.mounts, m)
 	}
 	return w
@@ -287,7 +288,7 @@ func (w *world) answer(c *rpc) {
 		if w.rules.keepOvertaken {
 			mark = 1 << 40
 		}
-		kept = m.holder.Granted(mark, c.asked.grantOr())
+		kept = m.holder.Granted(mark, uint64(c.reign), c.asked.grantOr())
 	}
 	m.holder.Back()
 	if m.gone {
@@ -364,6 +365,7 @@ func (w *world) attach(m *mount) {
 		return
 	}
 	w.up[m.id] = []message{{hello: append(m.holder.Reclaim(), Grant{})}}
+	m.holder.Attached(uint64(w.reign))
 }
 
 func (w *world) receive(s fs.SessionID) {
@@ -440,9 +442,11 @@ func (w *world) String() string {
 }
 
 func (h *Holder) dump() string {
-	s := fmt.Sprintf("%d %d %d %v %d ", h.until, h.clock, h.flying, h.recalls, h.reign)
+	s := fmt.Sprintf("%d %d %d %d %v %d %d ", h.until, h.Until(), h.clock, h.flying, h.recalls, h.reign, h.term)
 	for _, ino := range slices.Sorted(maps.Keys(h.leases)) {
-		s += fmt.Sprint(ino, *h.leases[ino])
+		l := *h.leases[ino]
+		l.nth = 0
+		s += fmt.Sprint(ino, l)
 	}
 	return s
 }

@@ -1,0 +1,70 @@
+package lease
+
+import (
+	"testing"
+	"time"
+
+	"dfs/fs"
+)
+
+func attached(term uint64) *Holder {
+	h := NewHolder()
+	h.Renew(0, 10*time.Second)
+	h.Attached(term)
+	return h
+}
+
+func grant(h *Holder, term uint64, g Grant) bool {
+	m := h.Leave()
+	defer h.Back()
+	return h.Granted(m, term, g)
+}
+
+// The leader ends a session that does not answer a recall, although it answers the session's beats; so these must not make
+// the mount believe in its leases for longer than that.
+func TestUnansweredRecall_BoundsTheUseOfLeases(t *testing.T) {
+	h := attached(1)
+	for _, ino := range []fs.Ino{7, 8} {
+		if !grant(h, 1, Grant{Ino: ino, Mode: Exclusive, Seq: uint64(ino)}) {
+			t.Fatal("not taken")
+		}
+	}
+	h.Recalled(Recall{Ino: 7, Seq: 7})
+	h.Renew(8*time.Second, 10*time.Second)
+	h.Recalled(Recall{Ino: 8, Seq: 8})
+	if got := h.Until(); got != 10*time.Second {
+		t.Fatalf("with a recall unanswered leases are used until %v", got)
+	}
+	h.Close(7)
+	if _, ok := h.GiveBack(7); !ok {
+		t.Fatal("nothing given back")
+	}
+	if got := h.Until(); got != 18*time.Second {
+		t.Fatalf("with the younger recall unanswered: %v", got)
+	}
+	h.Renew(12*time.Second, 10*time.Second)
+	h.Close(8)
+	h.GiveBack(8)
+	if got := h.Until(); got != 22*time.Second {
+		t.Fatalf("with all answered: %v", got)
+	}
+}
+
+func TestGrant_OfAnotherLeaderIsNotTaken(t *testing.T) {
+	h := attached(1)
+	m := h.Leave()
+	h.Reclaim()
+	if h.Granted(m, 1, Grant{Ino: 7, Mode: Shared, Seq: 1}) {
+		t.Fatal("a grant was taken that is on no list")
+	}
+	if grant(h, 1, Grant{Ino: 7, Mode: Shared, Seq: 1}) {
+		t.Fatal("a grant was taken before anybody was attached to")
+	}
+	h.Attached(2)
+	if grant(h, 1, Grant{Ino: 7, Mode: Shared, Seq: 1}) {
+		t.Fatal("a grant of the last leader was taken")
+	}
+	if !grant(h, 2, Grant{Ino: 7, Mode: Shared, Seq: 1}) {
+		t.Fatal("a grant of the present leader was not taken")
+	}
+}
