@@ -49,10 +49,11 @@ func (t *Table) serveRead(i *inode, r *Request) bool {
 	return true
 }
 
-// serveChange: nobody else may be caching what is about to change. It never waits for a request, only for acknowledgements,
-// so transactions that change several inodes do not wait for each other in a circle.
+// serveChange: nobody may be caching what is about to change, but who changes it, and he only exclusively: then others see the
+// change when he has given that back, and not before he knows of it himself. It never waits for a request, only for
+// acknowledgements, so transactions that change several inodes do not wait for each other in a circle.
 func (t *Table) serveChange(i *inode, r *Request) bool {
-	if !r.isChange() || r.Kind == Change && (t.unsure(i, r, Exclusive) || i.others(r.Session, Shared)) {
+	if !r.isChange() || r.Kind == Change && (t.unsure(i, r, Exclusive) || i.cached(r)) {
 		return false
 	}
 	i.changes = append(i.changes, r)
@@ -88,6 +89,12 @@ func (t *Table) unsure(i *inode, r *Request, m Mode) bool {
 	return len(t.owing) > 0 && (own == nil || own.mode < m)
 }
 
+// cached: somebody holds what r changes, except its own session exclusively.
+func (i *inode) cached(r *Request) bool {
+	own := i.holders[r.Session]
+	return i.others(r.Session, Shared) || own != nil && own.mode == Shared
+}
+
 // others: another session holds at least m.
 func (i *inode) others(s fs.SessionID, m Mode) bool {
 	for id, h := range i.holders {
@@ -116,7 +123,7 @@ func (t *Table) recallFor(i *inode, r *Request) {
 	}
 	for _, s := range slices.Sorted(maps.Keys(i.holders)) {
 		h := i.holders[s]
-		if s == r.Session || h.mode <= to || h.recall && h.to <= to {
+		if s == r.Session && (r.Kind != Change || h.mode != Shared) || h.mode <= to || h.recall && h.to <= to {
 			continue
 		}
 		h.recall, h.to = true, to

@@ -11,7 +11,7 @@ import (
 //
 // Invariants (check, in the tests):
 //   - an inode with an exclusive holder has no other holder;
-//   - while a Change is let through, nobody but its session holds anything, except who is still being recalled for a Stray;
+//   - while a Change is let through, nobody holds anything but its session exclusively, except who is still being recalled for a Stray;
 //   - nothing waits that could be decided.
 type Table struct {
 	inodes map[fs.Ino]*inode
