@@ -26,6 +26,11 @@ func (h *Handle) Allocate(ctx context.Context, op fs.Allocate) error {
 	n := h.n
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
+	done, _, err := h.f.claim(ctx, []fs.Ino{n.ino}, nil)
+	if err != nil {
+		return gone(err)
+	}
+	defer done()
 	if err := n.lock(ctx); err != nil {
 		return err
 	}
@@ -36,7 +41,7 @@ func (h *Handle) Allocate(ctx context.Context, op fs.Allocate) error {
 	op.Ino, op.Time = n.ino, h.f.now()
 	return inSteps(length, func(done, step uint64) (uint64, error) {
 		op.Off, op.Len = off+done, step
-		r, err := h.f.do1(ctx, &op)
+		r, err := h.f.do1Claimed(ctx, &op)
 		if err != nil {
 			return 0, gone(err)
 		}

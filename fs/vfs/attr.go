@@ -4,17 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"dfs/fs"
 )
 
-// Getattr asks the leader and merges in what this mount has not flushed yet.
+// Getattr answers from what is known under a lease, or else from the leader, and merges in what this mount has not flushed yet.
 func (f *FS) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
-	a, err := reading(ctx, f, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, ino) })
-	if err != nil {
-		return fs.Attr{}, err
+	a, _, err := f.GetattrFor(ctx, ino)
+	return a, err
+}
+
+// GetattrFor is Getattr that tells how long the answer may be believed.
+func (f *FS) GetattrFor(ctx context.Context, ino fs.Ino) (fs.Attr, time.Duration, error) {
+	a, valid, ok := f.leases.attr(ino)
+	if !ok {
+		var err error
+		if a, valid, err = f.askAttr(ctx, ino); err != nil {
+			return fs.Attr{}, 0, err
+		}
 	}
-	return f.merge(a), nil
+	return f.merge(a), valid, nil
+}
+
+// askAttr asks the leader for attributes, and for a lease.
+func (f *FS) askAttr(ctx context.Context, ino fs.Ino) (a fs.Attr, valid time.Duration, err error) {
+	at := f.leases.before(ino)
+	_, err = asking(ctx, f, fs.LeaseShared, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, ino) },
+		func(answer fs.Attr, err error) { a, valid = f.leases.noteAttr(ino, at, answer, err) })
+	return a, valid, err
 }
 
 // Setattr changes attributes; Ino and Time of s are set here. A truncation that cuts very many extents is done in
@@ -30,6 +48,11 @@ func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, er
 	if s.Set&fs.SetSize != 0 && s.Size > fs.SizeMax {
 		return fs.Attr{}, fs.ErrFileTooBig
 	}
+	done, _, err := f.claim(ctx, []fs.Ino{ino}, nil)
+	if err != nil {
+		return fs.Attr{}, err
+	}
+	defer done()
 	s.Ino, s.Time = ino, f.now()
 	n := f.table.peek(ino)
 	if n == nil {
@@ -97,10 +120,10 @@ func (n *inode) freeze(on bool) {
 	n.frozen = on
 }
 
-// setattr asks the leader, in steps if it must.
+// setattr asks the leader, in steps if it must; the inode is claimed.
 func (f *FS) setattr(ctx context.Context, s fs.Setattr) (fs.Attr, error) {
 	for {
-		r, err := f.do1(ctx, &s)
+		r, err := f.do1Claimed(ctx, &s)
 		if !errors.Is(err, fs.ErrTooManyExtents) {
 			return r.Attr, err
 		}
@@ -118,7 +141,7 @@ func (f *FS) shrink(ctx context.Context, s fs.Setattr) error {
 	}
 	size := a.Size
 	for step := (size - min(size, s.Size)) / 2; step > 0; step /= 2 {
-		_, err = f.do1(ctx, &fs.Setattr{Ino: s.Ino, Set: fs.SetSize, Size: size - step, Time: s.Time,
+		_, err = f.do1Claimed(ctx, &fs.Setattr{Ino: s.Ino, Set: fs.SetSize, Size: size - step, Time: s.Time,
 			KillPriv: s.KillPriv})
 		if !errors.Is(err, fs.ErrTooManyExtents) {
 			return err

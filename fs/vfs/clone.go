@@ -41,6 +41,11 @@ func (h *Handle) copyBytes(ctx context.Context, dst *Handle, op fs.Clone) (uint6
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
+	claimed, err := dst.claim(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer claimed()
 	if err := dst.n.lock(ctx); err != nil {
 		return 0, err
 	}
@@ -53,6 +58,11 @@ func (h *Handle) copyBytes(ctx context.Context, dst *Handle, op fs.Clone) (uint6
 func (h *Handle) clone(ctx context.Context, dst *Handle, op fs.Clone) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
+	claimed, _, err := h.f.claim(ctx, []fs.Ino{dst.n.ino}, nil)
+	if err != nil {
+		return 0, gone(err)
+	}
+	defer claimed()
 	unlock, err := lockBoth(ctx, h.n, dst.n)
 	if err != nil {
 		return 0, err
@@ -65,7 +75,7 @@ func (h *Handle) clone(ctx context.Context, dst *Handle, op fs.Clone) (uint64, e
 	}
 	total := uint64(0)
 	err = inSteps(op.Len, func(done, step uint64) (uint64, error) {
-		r, err := h.f.do1(ctx, &fs.Clone{Src: h.n.ino, SrcOff: op.SrcOff + done, Dst: dst.n.ino, DstOff: op.DstOff + done,
+		r, err := h.f.do1Claimed(ctx, &fs.Clone{Src: h.n.ino, SrcOff: op.SrcOff + done, Dst: dst.n.ino, DstOff: op.DstOff + done,
 			Len: step, Time: h.f.now(), KillPriv: op.KillPriv})
 		if err != nil {
 			return 0, gone(err)

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dfs/blob"
 	"dfs/fs"
 	"dfs/fs/spans"
@@ -29,6 +31,9 @@ type Config struct {
 	OpTimeout time.Duration    // no call waits longer for the cluster, 30 s
 	ReadOnly  bool             // every change is refused with fs.ErrReadOnly
 	Now       func() time.Time // time.Now
+	// Boottime is a clock from any start that goes on while the machine sleeps; CLOCK_BOOTTIME.
+	Boottime  func() time.Duration
+	LeasesMax int // leases held at most, 64 Ki, more or less; at most fs.LeasesMax/2
 	// Activity is what the mount has done so far, told to the leader with every beat; nothing. It must not block.
 	Activity func() fs.Activity
 	Tracer   spans.Tracer // of flushes that no request waits for; nil: none
@@ -61,6 +66,12 @@ func (c *Config) setDefaults() {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Boottime == nil {
+		c.Boottime = boottime
+	}
+	if c.LeasesMax == 0 {
+		c.LeasesMax = 64 << 10
+	}
 	if c.Activity == nil {
 		c.Activity = func() fs.Activity { return fs.Activity{} }
 	}
@@ -79,10 +90,21 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("blob size %d is not 1 … %d: %w", c.BlobSize, fs.BlobMax, fs.ErrInvalid)
 	case c.DirtyMax < 0 || c.CacheSize < 0:
 		return fmt.Errorf("a negative size: %w", fs.ErrInvalid)
+	case c.LeasesMax < 0 || c.LeasesMax > fs.LeasesMax/2:
+		return fmt.Errorf("%d leases are not 1 … %d: %w", c.LeasesMax, fs.LeasesMax/2, fs.ErrInvalid)
 	case c.FlushAge < 0 || c.OpTimeout < 0:
 		return fmt.Errorf("a negative duration: %w", fs.ErrInvalid)
 	case c.InlineMax > inlineBound:
 		return fmt.Errorf("inline bound %d is above %d: %w", c.InlineMax, inlineBound, fs.ErrInvalid)
 	}
 	return nil
+}
+
+// boottime reads CLOCK_BOOTTIME, which no system that runs this lacks.
+func boottime() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		panic(err)
+	}
+	return time.Duration(now.Nano())
 }

@@ -16,14 +16,14 @@ type decision struct {
 	doubt bool
 }
 
-// decide sends tx, again and again with the same id, until it has an outcome, the session is over or ctx ends. step
-// names its failpoints, and note is told why it is not decided yet. Outcomes besides a result: ErrFenced, ErrAborted, and
+// decide sends tx, again and again with the same id, until it has an outcome, the session is over or ctx ends. c says what leases
+// are wanted; what the answer says is noted under those that are held. step names its failpoints, and note is told why it is not decided yet. Outcomes besides a result: ErrFenced, ErrAborted, and
 // ErrTooLarge and the like, which mean that the transaction was not even proposed.
-func (f *FS) decide(ctx context.Context, r *registration, tx *fs.Tx, step string, note func(error)) decision {
+func (f *FS) decide(ctx context.Context, r *registration, tx *fs.Tx, c fs.LeaseCall, step string, note func(error)) decision {
 	var d decision
 	var wait backoff
 	for {
-		result, sent, err := f.sendOnce(ctx, tx, step)
+		result, sent, err := f.sendOnce(ctx, r, tx, c, step)
 		if err == nil {
 			return decided(result, d.doubt)
 		}
@@ -48,13 +48,18 @@ func (f *FS) decide(ctx context.Context, r *registration, tx *fs.Tx, step string
 }
 
 // sendOnce is one attempt; sent reports whether the transaction may have left.
-func (f *FS) sendOnce(ctx context.Context, tx *fs.Tx, step string) (result *fs.TxResult, sent bool, err error) {
+func (f *FS) sendOnce(ctx context.Context, r *registration, tx *fs.Tx, c fs.LeaseCall, step string) (result *fs.TxResult, sent bool, err error) {
 	if err := f.cfg.Faults.At(step + ".before"); err != nil {
 		return nil, false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
 	defer cancel()
-	result, err = f.meta.Commit(ctx, tx)
+	result, _, err = under(ctx, f, r, c, func(ctx context.Context) (*fs.TxResult, error) { return f.meta.Commit(ctx, tx) },
+		func(result *fs.TxResult, err error) {
+			if err == nil && result.Err == fs.CodeOK {
+				f.leases.applied(tx.Ops, result.Results, false)
+			}
+		})
 	if err == nil {
 		err = f.cfg.Faults.At(step + ".after")
 	}

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"sync"
@@ -25,8 +26,10 @@ type DirHandle struct {
 	mu    sync.Mutex
 	ahead []fs.Dirent // listed, not emitted; they follow after
 	after fs.Cookie
-	until fs.Cookie // where the listing ends, by its first answer since it was opened or rewound; 0 before that
-	end   bool      // nothing follows ahead
+	until fs.Cookie   // where the listing ends, by its first answer since it was opened or rewound; 0 before that
+	end   bool        // nothing follows ahead
+	began look        // when it was opened or rewound
+	all   []fs.Dirent // listed since then
 	limit int
 }
 
@@ -46,27 +49,37 @@ func (f *FS) OpenDir(ctx context.Context, ino fs.Ino) (*DirHandle, error) {
 // Ino is the inode that the handle is open on.
 func (d *DirHandle) Ino() fs.Ino { return d.n.ino }
 
+// Entry is what Read emits.
+type Entry struct {
+	fs.Dirent
+	// Whole says that Attr is whole and right. Else only its Ino and Type are.
+	Whole bool
+	Valid Validity
+}
+
 // Read emits the entries behind after, by rising cookie, until emit returns false or there are no more. "." and ".." are
 // not among them. An entry that emit refused comes again when the next Read goes on behind the one before it.
 //
 // What is entered, or renamed, after the listing began lies behind its end. So it ends, and has no entry twice, even if
 // each one is renamed as it is read.
-func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(fs.Dirent) bool) error {
+func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(Entry) bool) error {
 	if d.released.Load() {
 		return fs.ErrClosed
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if after != d.after || after == 0 {
-		d.ahead, d.after, d.end, d.limit = nil, after, false, listMin
+		d.ahead, d.after, d.end, d.limit, d.all = nil, after, false, listMin, nil
 	}
 	if after == 0 { // rewinddir(3) wants to see what is there now
-		d.until = 0
+		d.until, d.began = 0, d.f.leases.before(d.n.ino)
+		if list, end, ok := d.f.leases.list(d.n.ino); ok {
+			d.ahead, d.until, d.end = list, end, true
+		}
 	}
 	for {
 		for len(d.ahead) > 0 {
-			e := d.ahead[0]
-			e.Attr = d.f.merge(e.Attr)
+			e := d.f.entry(d.n.ino, d.ahead[0])
 			if !emit(e) {
 				return nil
 			}
@@ -81,11 +94,19 @@ func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(fs.Dire
 	}
 }
 
+// entry completes what was listed by what is known under leases now.
+func (f *FS) entry(dir fs.Ino, e fs.Dirent) Entry {
+	ino, a, valid, ok := f.leases.name(dir, e.Name)
+	if !ok || ino != e.Attr.Ino {
+		return Entry{Dirent: e}
+	}
+	e.Attr = f.merge(a)
+	return Entry{e, true, valid}
+}
+
 // list asks the leader for the next entries.
 func (d *DirHandle) list(ctx context.Context) error {
-	l, err := reading(ctx, d.f, func(ctx context.Context) (fs.Listing, error) {
-		return d.f.meta.Readdir(ctx, d.n.ino, d.after, d.limit)
-	})
+	l, err := d.f.readdir(ctx, d.n.ino, d.after, d.limit, d.began)
 	if err != nil {
 		return fmt.Errorf("list directory %d: %w", d.n.ino, gone(err))
 	}
@@ -95,17 +116,86 @@ func (d *DirHandle) list(ctx context.Context) error {
 	d.ahead = before(l.Entries, d.until)
 	d.end = len(d.ahead) < d.limit
 	d.limit = min(2*d.limit, listMax)
+	if d.after == 0 || len(d.all) > 0 {
+		d.all = append(d.all, d.ahead...)
+	}
+	if d.end && (d.after == 0 || len(d.all) > 0) {
+		d.f.leases.listed(d.n.ino, d.began, d.all, d.until)
+		d.all = nil
+	}
 	return nil
+}
+
+// readdir asks the leader for entries, and for leases on the directory and all that is listed.
+func (f *FS) readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int, at look) (fs.Listing, error) {
+	l := f.leases
+	return asking(ctx, f, fs.LeaseShared, func(ctx context.Context) (fs.Listing, error) { return f.meta.Readdir(ctx, dir, after, limit) },
+		func(answer fs.Listing, err error) {
+			d := l.still(dir, at)
+			for i := range answer.Entries {
+				e := &answer.Entries[i]
+				if l.still(e.Attr.Ino, look{}) != nil {
+					l.learn(e.Attr)
+				}
+				if d != nil {
+					d.nameIs(e.Name, e.Attr.Ino)
+				}
+			}
+		})
+}
+
+// list answers from the cache with all of a directory.
+func (l *leases) list(dir fs.Ino) (list []fs.Dirent, end fs.Cookie, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := l.usable(dir)
+	if d == nil || d.listing == nil {
+		return nil, 0, false
+	}
+	return d.listing, d.end, true
+}
+
+// listed keeps all of a directory, of which the first part was asked for at a moment.
+func (l *leases) listed(dir fs.Ino, at look, all []fs.Dirent, end fs.Cookie) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := l.known[dir]
+	if d == nil || d != at.k || l.still(dir, at) == nil || len(all) > namesMax {
+		return
+	}
+	d.names, d.whole = make(map[string]fs.Ino, len(all)), true
+	for i := range all {
+		d.names[all[i].Name] = all[i].Attr.Ino
+	}
+	d.listing, d.end = all, end
+	if all == nil {
+		d.listing = []fs.Dirent{}
+	}
 }
 
 // List lists at most limit entries of a directory behind a cookie; see fs.Reader.Readdir. It is for callers that hold nothing
 // between two calls.
 func (f *FS) List(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
-	l, err := reading(ctx, f, func(ctx context.Context) (fs.Listing, error) { return f.meta.Readdir(ctx, dir, after, limit) })
-	for i := range l.Entries {
-		l.Entries[i].Attr = f.merge(l.Entries[i].Attr)
+	l, err := f.readdir(ctx, dir, after, limit, f.leases.before(dir))
+	if err != nil {
+		return fs.Listing{}, err
 	}
-	return l, err
+	kept := l.Entries[:0]
+	for _, listed := range l.Entries {
+		e := f.entry(dir, listed)
+		if !e.Whole { // another mount may be at work on it
+			e.Attr, err = f.Getattr(ctx, listed.Attr.Ino)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return fs.Listing{}, err
+		}
+		kept = append(kept, e.Dirent)
+	}
+	l.Entries = kept
+	return l, nil
 }
 
 // before is the entries below a cookie.

@@ -28,6 +28,7 @@ type FS struct {
 	sessions *registrar
 	pins     *pins
 	table    *table
+	leases   *leases
 	dirty    *dirtySet
 	budget   *budget
 	chunks   *chunks
@@ -60,7 +61,7 @@ func New(ctx context.Context, cfg Config, meta fs.Meta, blobs Blobs) (*FS, error
 	}
 	f := &FS{
 		cfg: cfg, meta: meta, blobs: blobs, log: cfg.Logger,
-		pins: newPins(), table: newTable(), dirty: newDirtySet(), budget: newBudget(cfg.DirtyMax), doubts: newDoubts(),
+		pins: newPins(), table: newTable(), leases: newLeases(cfg.Boottime, cfg.LeasesMax), dirty: newDirtySet(), budget: newBudget(cfg.DirtyMax), doubts: newDoubts(),
 		inoTurn: make(chan struct{}, 1), stages: make(chan struct{}, stagesMax), fetches: make(chan struct{}, fetchesMax),
 	}
 	f.life, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -131,24 +132,9 @@ func bounded[T any](ctx context.Context, f *FS, call func(context.Context) (T, e
 	return v, err
 }
 
-// reading is bounded for what is read at the leader, which is done under the mount's session if that sees a part of the tree
-// only. A session that turns out to be fenced is replaced, and the next one asked under.
+// reading makes a call at the leader that reads and keeps nothing.
 func reading[T any](ctx context.Context, f *FS, call func(context.Context) (T, error)) (T, error) {
-	return bounded(ctx, f, func(ctx context.Context) (T, error) {
-		for f.Root() != fs.RootIno {
-			r, err := f.sessions.wait(ctx)
-			if err != nil {
-				var zero T
-				return zero, err
-			}
-			v, err := call(fs.WithSession(ctx, &r.Session))
-			if !errors.Is(err, fs.ErrFenced) {
-				return v, err
-			}
-			f.fenced(r)
-		}
-		return call(ctx)
-	})
+	return asking(ctx, f, fs.LeaseNone, call, nil)
 }
 
 // Root is the directory that the mount shows as its root. It is another one if the one before has been renamed when the

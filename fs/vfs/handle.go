@@ -71,6 +71,10 @@ func (f *FS) hold(ctx context.Context, ino fs.Ino) (*inode, fs.Attr, error) {
 	if f.tasks.isStopped() {
 		return nil, fs.Attr{}, fs.ErrClosed
 	}
+	if a, ok := f.holdLeased(ino); ok {
+		n := f.table.get(ino)
+		return n, n.observe(a), nil
+	}
 	if err := f.pins.hold(ctx, ino); err != nil {
 		return nil, fs.Attr{}, unavailable(err)
 	}
@@ -81,6 +85,20 @@ func (f *FS) hold(ctx context.Context, ino fs.Ino) (*inode, fs.Attr, error) {
 	}
 	n := f.table.get(ino)
 	return n, n.observe(a), nil
+}
+
+// holdLeased pins an inode without asking, if a lease keeps it from being removed behind our back: the pin is told to the leader
+// before the lease goes back. It is registered first, so that an ack that may leave from now on comes behind it.
+func (f *FS) holdLeased(ino fs.Ino) (fs.Attr, bool) {
+	if !f.pins.holdUntold(ino) {
+		return fs.Attr{}, false
+	}
+	a, _, ok := f.leases.attr(ino)
+	if !ok || a.Nlink == 0 {
+		f.pins.release(ino)
+		return fs.Attr{}, false
+	}
+	return a, true
 }
 
 func (f *FS) unhold(n *inode) {
@@ -96,7 +114,17 @@ func (f *FS) pin(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 		if err != nil {
 			return fs.Attr{}, err
 		}
-		a, err := f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) { return f.meta.Pin(ctx, r.Session, ino) })
+		at := f.leases.before(ino)
+		var a fs.Attr
+		_, err = f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) {
+			answer, _, err := under(ctx, f, r, fs.LeaseCall{Want: fs.LeaseShared},
+				func(ctx context.Context) (fs.Attr, error) { return f.meta.Pin(ctx, r.Session, ino) },
+				func(answer fs.Attr, err error) { a, _ = f.leases.noteAttr(ino, at, answer, err) })
+			return answer, err
+		})
+		if err == nil {
+			f.pins.told(ino)
+		}
 		if fs.CodeOf(err) == fs.CodeFenced {
 			f.fenced(r)
 			continue
@@ -150,7 +178,7 @@ func (h *Handle) Read(ctx context.Context, p []byte, off uint64) (int, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
-	if err := h.refreshAtEnd(ctx, off+uint64(len(p))); err != nil {
+	if _, err := h.f.refresh(ctx, h.n); err != nil {
 		return 0, fmt.Errorf("read inode %d: %w", h.n.ino, err)
 	}
 	k, err := h.n.read(ctx, h.f, p, off)
@@ -168,34 +196,30 @@ func (h *Handle) Read(ctx context.Context, p []byte, off uint64) (int, error) {
 	return k, nil
 }
 
-// refreshAtEnd asks the leader for the size before a read is cut short: another mount may have appended.
-func (h *Handle) refreshAtEnd(ctx context.Context, end uint64) error {
-	h.n.mu.Lock()
-	short := end > h.n.size()
-	h.n.mu.Unlock()
-	if !short {
-		return nil
-	}
-	_, err := h.f.refresh(ctx, h.n)
-	return err
-}
-
-// refresh asks the leader for the attributes of an open inode.
+// refresh returns the attributes of an open inode: what is known under a lease, or what the leader says.
 func (f *FS) refresh(ctx context.Context, n *inode) (fs.Attr, error) {
-	a, err := reading(ctx, f, func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, n.ino) })
-	if err != nil {
-		return fs.Attr{}, gone(err)
+	a, _, ok := f.leases.attr(n.ino)
+	if !ok {
+		var err error
+		if a, _, err = f.askAttr(ctx, n.ino); err != nil {
+			return fs.Attr{}, gone(err)
+		}
 	}
 	return n.observe(a), nil
 }
 
-// Flush is close(2) of one descriptor: when it returns nil, everything written before is durable and visible to other
-// mounts. It reports a late error that this handle has not reported yet.
+// Flush is close(2) of one descriptor. What was written before is visible to other mounts; it is durable a moment later, or when
+// Fsync returns. Flush waits for nothing, and reports a late error that this handle has not reported yet.
 func (h *Handle) Flush(ctx context.Context) error {
-	if !h.writable() {
+	switch {
+	case !h.writable():
 		return nil
+	case h.released.Load():
+		return fs.ErrClosed
+	case !h.f.leases.holds(h.n.ino, fs.LeaseExclusive):
+		return h.Fsync(ctx, false)
 	}
-	return h.Fsync(ctx, false)
+	return h.Lost()
 }
 
 // Fsync makes the file durable. Metadata is written through, so dataOnly makes no difference.

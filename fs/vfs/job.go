@@ -110,7 +110,8 @@ func (f *FS) attempt(ctx context.Context, j *job, l *load) (d decision) {
 		return decision{err: err}
 	}
 	ctx, decide := spans.Start(ctx, "decide", trace.SpanKindInternal)
-	d = f.decide(ctx, j.r, j.r.tx(id, l.ops, infos), "flush.decide", func(err error) { f.delayed(j, err) })
+	c := fs.LeaseCall{Stray: !f.leases.allExclusive(claimed(l.ops))}
+	d = f.decide(ctx, j.r, j.r.tx(id, l.ops, infos), c, "flush.decide", func(err error) { f.delayed(j, err) })
 	decide.End(d.err)
 	return d
 }

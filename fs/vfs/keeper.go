@@ -78,7 +78,7 @@ func (f *FS) attach(ctx context.Context, r *registration) (fs.Stream, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(r.timeout()/2, attachMax))
 	defer cancel()
-	st, err := f.meta.Attach(ctx, r.Session, f.pins.list())
+	st, err := f.meta.Attach(ctx, r.Session, fs.Held{Pins: f.pins.list(), Leases: f.leases.reclaim()})
 	if err != nil {
 		return nil, fmt.Errorf("attach session %d: %w", r.ID, err)
 	}
@@ -113,8 +113,10 @@ func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Str
 	var seq uint64
 	send := func() error {
 		seq++
-		b := fs.Beat{Seq: seq, Unpins: f.pins.depart(seq), Activity: f.cfg.Activity()}
-		if seq == 1 {
+		f.leases.sending(seq)
+		// Acks first: what is opened from now on is opened under leases that are not among them.
+		b := fs.Beat{Seq: seq, Acks: f.leases.takeAcks(), Unpins: f.pins.depart(seq), Activity: f.cfg.Activity()}
+		if b.Pins = f.pins.takeUntold(); seq == 1 {
 			b.Pins = f.pins.unlisted()
 		}
 		return st.Send(b)
@@ -125,10 +127,15 @@ func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Str
 			err = send()
 		case <-f.pins.many:
 			err = send()
+		case <-f.leases.due:
+			err = send()
 		case n := <-notices:
+			f.leases.attached(n.Term)
+			f.recalled(n.Recalls)
 			if n.Ack != 0 {
 				silence.Reset(patience)
 				f.pins.arrive(n.Ack)
+				f.leases.answered(n.Ack, r.timeout())
 				f.heard()
 				answered = true
 			}

@@ -11,11 +11,47 @@ import (
 
 // Lookup finds a name; "." and ".." are for the front to resolve.
 func (f *FS) Lookup(ctx context.Context, dir fs.Ino, name string) (fs.Attr, error) {
-	a, err := reading(ctx, f, func(ctx context.Context) (fs.Attr, error) { return f.meta.Lookup(ctx, dir, name) })
-	if err != nil {
-		return fs.Attr{}, err
+	a, _, err := f.LookupFor(ctx, dir, name)
+	return a, err
+}
+
+// LookupFor is Lookup that tells how long the answer may be believed, ErrNotExist too.
+func (f *FS) LookupFor(ctx context.Context, dir fs.Ino, name string) (fs.Attr, Validity, error) {
+	ino, a, valid, ok := f.leases.name(dir, name)
+	switch {
+	case ok && ino == 0:
+		return fs.Attr{}, valid, fmt.Errorf("%q: %w", name, fs.ErrNotExist)
+	case !ok:
+		var err error
+		if a, valid, err = f.askName(ctx, dir, name); err != nil {
+			return fs.Attr{}, valid, err
+		}
 	}
-	return f.merge(a), nil
+	return f.merge(a), valid, nil
+}
+
+// askName asks the leader what a name means, and for leases.
+func (f *FS) askName(ctx context.Context, dir fs.Ino, name string) (a fs.Attr, valid Validity, err error) {
+	l := f.leases
+	at := l.before(dir)
+	_, err = asking(ctx, f, fs.LeaseShared, func(ctx context.Context) (fs.Attr, error) { return f.meta.Lookup(ctx, dir, name) },
+		func(answer fs.Attr, err error) {
+			if a, valid.Attr = answer, 0; err == nil {
+				a, valid.Attr = l.noteAttr(answer.Ino, look{}, answer, nil)
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+			d := l.still(dir, at)
+			if d == nil || d.attr.Ino == 0 && err != nil { // the directory itself may be what does not exist
+				return
+			}
+			d.nameIs(name, answer.Ino)
+			if l.usable(dir) != nil {
+				valid.Entry = l.validity(d)
+			}
+		})
+	return a, valid, err
 }
 
 // Readlink returns a symlink's target.
@@ -145,6 +181,9 @@ func (f *FS) Unlink(ctx context.Context, parent fs.Ino, name string) error {
 
 // UnlinkIf is Unlink with a precondition.
 func (f *FS) UnlinkIf(ctx context.Context, g Guard, parent fs.Ino, name string) error {
+	if err := f.tellPin(ctx, parent, name); err != nil {
+		return err
+	}
 	r, err := f.guarded(ctx, g, &fs.Unlink{Parent: parent, Name: name, Time: f.now()})
 	if err != nil {
 		return err
@@ -160,6 +199,9 @@ func (f *FS) Rmdir(ctx context.Context, parent fs.Ino, name string) error {
 
 // RmdirIf is Rmdir with a precondition.
 func (f *FS) RmdirIf(ctx context.Context, g Guard, parent fs.Ino, name string) error {
+	if err := f.tellPin(ctx, parent, name); err != nil {
+		return err
+	}
 	_, err := f.guarded(ctx, g, &fs.Rmdir{Parent: parent, Name: name, Time: f.now()})
 	return err
 }
@@ -184,6 +226,9 @@ func (f *FS) RenameIf(ctx context.Context, g Guard, parent fs.Ino, name string, 
 			return fmt.Errorf("rename %q: %w", name, err)
 		}
 	}
+	if err := f.tellPin(ctx, newParent, newName); err != nil {
+		return err
+	}
 	r, err := f.guarded(ctx, g, &fs.Rename{Parent: parent, Name: name, NewParent: newParent, NewName: newName, Flags: flags, Time: f.now()})
 	if err != nil {
 		return err
@@ -193,6 +238,20 @@ func (f *FS) RenameIf(ctx context.Context, g Guard, parent fs.Ino, name string, 
 		f.unnamed(r.Replaced)
 	}
 	return nil
+}
+
+// tellPin tells the leader that what a name means is open here, if it does not know: it is about to lose the name, and no recall
+// from ourselves will come before.
+func (f *FS) tellPin(ctx context.Context, dir fs.Ino, name string) error {
+	if !f.pins.anyUntold() {
+		return nil
+	}
+	a, err := f.Lookup(ctx, dir, name)
+	if err != nil || !f.pins.isUntold(a.Ino) {
+		return nil // the operation itself has the error
+	}
+	_, err = f.pin(ctx, a.Ino)
+	return err
 }
 
 func (f *FS) flushIno(ctx context.Context, ino fs.Ino) error {

@@ -21,11 +21,14 @@ type pins struct {
 	unheld []fs.Ino // candidates for unpinning; may name inodes that are held again
 	lists  uint64   // how many lists have been made for Attach
 
+	untold []fs.Ino // held, and the leader has not been told; may name inodes that are not, any more
+
 	many chan struct{} // has a token when unheld should not wait for the next beat
 }
 
 type pin struct {
 	n       int
+	untold  bool          // the leader does not know of it
 	listed  uint64        // the last list that it was on
 	leaving uint64        // the Seq of the beat that carries its unpin; 0 if none does
 	arrived chan struct{} // closed when that beat has been answered; nil if leaving is 0
@@ -50,6 +53,68 @@ func (p *pins) hold(ctx context.Context, ino fs.Ino) error {
 		p.release(ino)
 		return ctx.Err()
 	}
+}
+
+// holdUntold counts one holder more of an inode whose pin the leader may be told of later. It is false, and counts nothing, where
+// an unpin is on its way.
+func (p *pins) holdUntold(ino fs.Ino) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.held[ino]
+	if e != nil && e.leaving != 0 {
+		return false
+	}
+	if e == nil {
+		e = &pin{untold: true}
+		p.held[ino] = e
+		p.untold = append(p.untold, ino)
+	}
+	e.n++
+	return true
+}
+
+// told notes that the leader knows of a pin.
+func (p *pins) told(ino fs.Ino) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.held[ino]; e != nil {
+		e.untold = false
+	}
+}
+
+// anyUntold reports whether isUntold may be true of any.
+func (p *pins) anyUntold() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.untold) > 0
+}
+
+// isUntold reports whether an inode is held of which the leader has not been told.
+func (p *pins) isUntold(ino fs.Ino) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.held[ino]
+	return e != nil && e.untold && e.n > 0
+}
+
+// takeUntold takes the pins that the next beat tells.
+func (p *pins) takeUntold() []fs.Ino {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []fs.Ino
+	for _, ino := range p.untold {
+		e := p.held[ino]
+		switch {
+		case e == nil || !e.untold:
+		case e.n == 0:
+			delete(p.held, ino)
+		default:
+			e.untold = false
+			list = append(list, ino)
+		}
+	}
+	p.untold = nil
+	return list
 }
 
 // again counts one holder more of what is held already, and so is pinned.
@@ -97,8 +162,9 @@ func (p *pins) list() []fs.Ino {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lists++
+	p.untold = nil
 	return p.collect(func(e *pin) bool {
-		e.listed = p.lists
+		e.listed, e.untold = p.lists, false
 		return true
 	})
 }

@@ -41,6 +41,11 @@ func (f *FS) guarded(ctx context.Context, g Guard, op fs.Op) (fs.Result, error) 
 func (h *Handle) LinkNew(ctx context.Context, parent fs.Ino, name string) (fs.Attr, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
+	done, _, err := h.f.claim(ctx, []fs.Ino{parent, h.n.ino}, nil)
+	if err != nil {
+		return fs.Attr{}, err
+	}
+	defer done()
 	if err := h.n.lock(ctx); err != nil {
 		return fs.Attr{}, err
 	}
@@ -48,7 +53,7 @@ func (h *Handle) LinkNew(ctx context.Context, parent fs.Ino, name string) (fs.At
 	if err := h.complete(ctx); err != nil {
 		return fs.Attr{}, err
 	}
-	r, err := h.f.do1(ctx, &fs.Link{Ino: h.n.ino, Parent: parent, Name: name, Time: h.f.now()})
+	r, err := h.f.do1Claimed(ctx, &fs.Link{Ino: h.n.ino, Parent: parent, Name: name, Time: h.f.now()})
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, lost := h.f.refresh(ctx, h.n); lost != nil {
 			return fs.Attr{}, lost
@@ -70,6 +75,14 @@ func (h *Handle) Replace(ctx context.Context, g Guard) (fs.Attr, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
+	done, _, err := h.f.claim(ctx, []fs.Ino{g.Ino}, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fs.Attr{}, fmt.Errorf("%v: %w", err, fs.ErrConflict)
+	}
+	if err != nil {
+		return fs.Attr{}, err
+	}
+	defer done()
 	dst := h.f.table.get(g.Ino)
 	defer h.f.table.release(dst)
 	unlock, err := lockBoth(ctx, h.n, dst)
@@ -133,7 +146,7 @@ func (f *FS) replace(ctx context.Context, g Guard, src fs.Ino, size uint64) (fs.
 			old = a.Size
 		}
 		var results []fs.Result
-		results, err = f.do(ctx, g.before(replaceOps(g.Ino, old, src, size, steps, f.now())...)...)
+		results, err = f.doClaimed(ctx, g.before(replaceOps(g.Ino, old, src, size, steps, f.now())...)...)
 		if err == nil {
 			return results[len(results)-1], nil
 		}

@@ -74,4 +74,5 @@ func (f *FS) fenced(r *registration) {
 	for _, n := range f.dirty.all() {
 		n.loseDirty(f, fs.ErrFenced)
 	}
+	f.loseLeases()
 }

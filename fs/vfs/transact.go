@@ -20,6 +20,22 @@ func (f *FS) do(ctx context.Context, ops ...fs.Op) ([]fs.Result, error) {
 	if f.ReadOnly() {
 		return nil, fs.ErrReadOnly
 	}
+	if f.tasks.isStopped() {
+		return nil, fs.ErrClosed
+	}
+	done, _, err := f.claim(ctx, claimed(ops), f.leases.renamed(ops))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return f.doClaimed(ctx, ops...)
+}
+
+// doClaimed is do for who has claimed the inodes.
+func (f *FS) doClaimed(ctx context.Context, ops ...fs.Op) ([]fs.Result, error) {
+	if f.ReadOnly() {
+		return nil, fs.ErrReadOnly
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -33,7 +49,15 @@ func (f *FS) do(ctx context.Context, ops ...fs.Op) ([]fs.Result, error) {
 
 // do1 is do for one operation.
 func (f *FS) do1(ctx context.Context, op fs.Op) (fs.Result, error) {
-	results, err := f.do(ctx, op)
+	return first(f.do(ctx, op))
+}
+
+// do1Claimed is doClaimed for one operation.
+func (f *FS) do1Claimed(ctx context.Context, op fs.Op) (fs.Result, error) {
+	return first(f.doClaimed(ctx, op))
+}
+
+func first(results []fs.Result, err error) (fs.Result, error) {
 	if err != nil {
 		return fs.Result{}, err
 	}
@@ -74,12 +98,19 @@ func (f *FS) transact(ctx context.Context, ops []fs.Op) ([]fs.Result, error) {
 // transactUnder decides operations under one session. If it returns without an outcome, doubts has the transaction.
 func (f *FS) transactUnder(ctx context.Context, r *registration, ops []fs.Op) decision {
 	id := r.begin()
-	d := f.decide(ctx, r, r.tx(id, ops, nil), "op.decide", func(error) {})
+	c := fs.LeaseCall{}
+	for _, op := range ops {
+		if _, ok := op.(*fs.Create); ok {
+			c.Want = fs.LeaseExclusive
+		}
+	}
+	d := f.decide(ctx, r, r.tx(id, ops, nil), c, "op.decide", func(error) {})
 	if d.result == nil && transient(d.err) && d.doubt {
 		d = f.giveUp(r, id, d)
 	}
 	if d.result == nil && transient(d.err) && d.doubt {
 		f.doubts.add(doubt{r, id})
+		f.doubted(ops)
 		return decision{err: fmt.Errorf("the outcome is unknown: %w", d.err), doubt: true}
 	}
 	r.end(id)

@@ -30,6 +30,11 @@ func (h *Handle) writeAs(ctx context.Context, p []byte, off uint64, kill bool) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
+	claimed, err := h.claim(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer claimed()
 	if err := h.n.lock(ctx); err != nil {
 		return 0, err
 	}
@@ -61,14 +66,28 @@ func (h *Handle) canWrite() error {
 	return h.usable()
 }
 
-// endOf is where an append goes: the end that this mount knows while it has written something that is not flushed, else the leader's.
-func (f *FS) endOf(ctx context.Context, n *inode) (uint64, error) {
-	n.mu.Lock()
-	written, size := len(n.dirty) > 0 || len(n.flights) > 0, n.size()
-	n.mu.Unlock()
-	if written {
-		return size, nil
+// claim has the mount hold the file exclusively, so that nobody else can see it without what is written now. It waits for a leader
+// that grants that.
+func (h *Handle) claim(ctx context.Context) (done func(), err error) {
+	var wait backoff
+	for {
+		done, held, err := h.f.claim(ctx, []fs.Ino{h.n.ino}, nil)
+		if err != nil {
+			return nil, fmt.Errorf("write inode %d: %w", h.n.ino, gone(err))
+		}
+		if held {
+			return done, nil
+		}
+		done()
+		wait.sleep(ctx, nil)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("write inode %d: no lease: %w", h.n.ino, unavailable(ctx.Err()))
+		}
 	}
+}
+
+// endOf is where an append goes; the file is claimed.
+func (f *FS) endOf(ctx context.Context, n *inode) (uint64, error) {
 	a, err := f.refresh(ctx, n)
 	return a.Size, err
 }

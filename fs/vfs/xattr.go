@@ -1,19 +1,51 @@
 package vfs
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
 	"dfs/fs"
 )
 
 // Getxattr returns an extended attribute; ErrNoXattr if there is none.
 func (f *FS) Getxattr(ctx context.Context, ino fs.Ino, name string) ([]byte, error) {
-	return reading(ctx, f, func(ctx context.Context) ([]byte, error) { return f.meta.Getxattr(ctx, ino, name) })
+	if value, err, ok := f.leases.xattr(ino, name); ok {
+		return bytes.Clone(value), err
+	}
+	// Programs ask for attributes that few files have. Once the names are known, most answers are.
+	if _, ok := f.leases.xattrNames(ino); !ok && f.leases.holds(ino, fs.LeaseShared) {
+		if _, err := f.Listxattr(ctx, ino); err != nil {
+			return nil, err
+		}
+		if value, err, ok := f.leases.xattr(ino, name); ok {
+			return bytes.Clone(value), err
+		}
+	}
+	at := f.leases.before(ino)
+	return asking(ctx, f, fs.LeaseShared, func(ctx context.Context) ([]byte, error) { return f.meta.Getxattr(ctx, ino, name) },
+		func(value []byte, err error) {
+			if k := f.leases.still(ino, at); k != nil && err == nil {
+				if k.xattrs == nil {
+					k.xattrs = make(map[string][]byte)
+				}
+				k.xattrs[name] = bytes.Clone(value)
+			}
+		})
 }
 
 // Listxattr returns the names of the extended attributes, in order.
 func (f *FS) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
-	return reading(ctx, f, func(ctx context.Context) ([]string, error) { return f.meta.Listxattr(ctx, ino) })
+	if names, ok := f.leases.xattrNames(ino); ok {
+		return slices.Clone(names), nil
+	}
+	at := f.leases.before(ino)
+	return asking(ctx, f, fs.LeaseShared, func(ctx context.Context) ([]string, error) { return f.meta.Listxattr(ctx, ino) },
+		func(names []string, err error) {
+			if k := f.leases.still(ino, at); k != nil && err == nil {
+				k.xnames, k.xlist = slices.Clone(names), true
+			}
+		})
 }
 
 // Setxattr sets an extended attribute.
