@@ -11,12 +11,12 @@ import (
 // GetAttr implements fuse.RawFileSystem. A file handle, if there is one, adds nothing: what is open is pinned.
 func (f *front) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	return f.do(OpGetattr, cancel, &in.InHeader, func(r *request) error {
-		a, err := f.getattr(r)
+		a, valid, err := f.getattr(r)
 		if err != nil {
 			return gone(err)
 		}
 		f.tell(&a)
-		f.fillAttrOut(out, &a)
+		f.fillAttrOut(out, &a, valid)
 		return nil
 	})
 }
@@ -24,12 +24,12 @@ func (f *front) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 // Statx implements fuse.RawFileSystem. The kernel asks it for what GETATTR lacks, the birth time.
 func (f *front) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
 	return f.do(OpStatx, cancel, &in.InHeader, func(r *request) error {
-		a, err := f.getattr(r)
+		a, valid, err := f.getattr(r)
 		if err != nil {
 			return gone(err)
 		}
 		f.tell(&a)
-		out.SetTimeout(f.cache)
+		out.SetTimeout(max(valid, f.cache))
 		fillStatx(&out.Statx, &a)
 		return nil
 	})
@@ -44,7 +44,7 @@ func (f *front) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.At
 			return gone(err)
 		}
 		f.pages.changed(&a)
-		f.fillAttrOut(out, &a)
+		f.fillAttrOut(out, &a, 0) // see fillMade
 		return nil
 	})
 }

@@ -15,13 +15,6 @@ func (f *front) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		if err != nil {
 			return err
 		}
-		// A read through the page cache has just asked for the attributes, by which vfs learns of other mounts'
-		// writes; a direct one has not.
-		if (in.Flags|file.flags)&(unix.O_DIRECT|unix.O_APPEND) != 0 {
-			if _, err := f.fs.Getattr(r, file.ino); err != nil {
-				return gone(err)
-			}
-		}
 		n, err = file.h.Read(r, buf, in.Offset)
 		return err
 	})
@@ -44,7 +37,10 @@ func (f *front) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (wr
 			return err
 		}
 		write := h.Write
-		if in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 {
+		switch {
+		case in.WriteFlags&fuse.WRITE_CACHE != 0:
+			write = h.WritePages
+		case in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0:
 			write = h.WriteKillPriv
 		}
 		n, err := write(r, data, in.Offset)

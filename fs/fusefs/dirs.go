@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"dfs/fs"
+	"dfs/fs/vfs"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
@@ -28,20 +29,20 @@ func (f *front) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 // ReadDir implements fuse.RawFileSystem.
 func (f *front) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	return f.do(OpReaddir, cancel, &in.InHeader, func(r *request) error {
-		return f.list(r, in, func(e fuse.DirEntry, _ *fs.Attr) bool { return out.AddDirEntry(e) })
+		return f.list(r, in, func(e fuse.DirEntry, _ *vfs.Entry) bool { return out.AddDirEntry(e) })
 	})
 }
 
 // ReadDirPlus implements fuse.RawFileSystem: READDIR with the answers of LOOKUP.
 func (f *front) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	return f.do(OpReaddirplus, cancel, &in.InHeader, func(r *request) error {
-		return f.list(r, in, func(e fuse.DirEntry, a *fs.Attr) bool {
+		return f.list(r, in, func(e fuse.DirEntry, listed *vfs.Entry) bool {
 			entry := out.AddDirLookupEntry(e)
 			if entry == nil {
 				return false
 			}
-			if a != nil && a.Ino != 0 { // else node id 0: a name without attributes
-				f.fillEntry(entry, a)
+			if listed != nil && listed.Whole { // else node id 0: a name without attributes
+				f.fillEntry(entry, &listed.Attr, listed.Valid)
 			}
 			return true
 		})
@@ -49,7 +50,7 @@ func (f *front) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.D
 }
 
 // list emits the entries behind in.Offset until emit has no more room; the next call begins at the one that found none.
-func (f *front) list(r *request, in *fuse.ReadIn, emit func(fuse.DirEntry, *fs.Attr) bool) error {
+func (f *front) list(r *request, in *fuse.ReadIn, emit func(fuse.DirEntry, *vfs.Entry) bool) error {
 	d, err := f.dirs.get(in.Fh)
 	if err != nil {
 		return err
@@ -61,19 +62,19 @@ func (f *front) list(r *request, in *fuse.ReadIn, emit func(fuse.DirEntry, *fs.A
 	if after < fs.FirstCookie {
 		after = 0
 	}
-	return d.Read(r, after, func(e fs.Dirent) bool {
+	return d.Read(r, after, func(e vfs.Entry) bool {
 		return emit(fuse.DirEntry{
 			Name: e.Name,
 			Ino:  uint64(e.Attr.Ino),
 			Mode: modeOf(&e.Attr),
 			Off:  uint64(e.Cookie),
-		}, &e.Attr)
+		}, &e)
 	})
 }
 
 // listDots emits "." and "..", without attributes: the kernel has them. The parent of a directory that is gone is
 // unknown, and said to be so.
-func (f *front) listDots(r *request, offset uint64, emit func(fuse.DirEntry, *fs.Attr) bool) bool {
+func (f *front) listDots(r *request, offset uint64, emit func(fuse.DirEntry, *vfs.Entry) bool) bool {
 	dot := fuse.DirEntry{Name: ".", Ino: uint64(r.ino()), Mode: fuse.S_IFDIR, Off: placeDot}
 	if offset < placeDot && !emit(dot, nil) {
 		return false

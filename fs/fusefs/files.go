@@ -16,19 +16,19 @@ const openFlags = unix.O_ACCMODE | unix.O_APPEND | unix.O_TRUNC
 
 // answerOpen makes the handle known to the kernel.
 //
-// An append handle bypasses the page cache, for the kernel would take the end of file from its own memory, which
-// another mount has outdated, and would cache the bytes there. A handle that cannot write need not be flushed at close.
+// A handle that can write bypasses the page cache: for a cached write the kernel holds pages locked, and waits with them for our answer,
+// which may wait for another mount, and that one for those pages. And for an append it would take the end of file from its own
+// memory, which another mount has outdated. A handle that cannot write need not be flushed at close.
 func (f *front) answerOpen(out *fuse.OpenOut, a *fs.Attr, h *vfs.Handle, flags uint32, keepCache bool) {
 	out.Fh = f.files.add(&file{h: h, ino: a.Ino, flags: flags & openFlags})
 	f.pages.opened(a)
 	if keepCache {
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
-	if flags&unix.O_APPEND != 0 {
-		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
-	}
 	if flags&unix.O_ACCMODE == unix.O_RDONLY {
 		out.OpenFlags |= fuse.FOPEN_NOFLUSH
+	} else {
+		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
 	}
 }
 
@@ -64,7 +64,7 @@ func (f *front) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, o
 		if err != nil {
 			return err
 		}
-		f.fillEntry(&out.EntryOut, &a)
+		f.fillMade(r, name, &out.EntryOut, &a)
 		f.answerOpen(&out.OpenOut, &a, h, in.Flags, true)
 		return nil
 	})
@@ -77,7 +77,7 @@ func (f *front) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.Cre
 		if err != nil {
 			return err
 		}
-		f.fillEntry(&out.EntryOut, &a)
+		f.fillEntry(&out.EntryOut, &a, vfs.Validity{})
 		f.answerOpen(&out.OpenOut, &a, h, in.Flags, true)
 		return nil
 	})

@@ -20,12 +20,14 @@ import (
 type front struct {
 	fuse.RawFileSystem
 
-	fs     *vfs.FS
-	cache  time.Duration // how long the kernel may believe entries and attributes
-	suid   bool          // the mount honours set-id bits and file capabilities
-	logger *slog.Logger
-	errors *errorLog
-	tracer spans.Tracer // nil: no traces
+	fs    *vfs.FS
+	cache time.Duration // how long the kernel may believe entries and attributes at least
+	// timeless: the kernel knows no epoch of names, and so is not to remember any.
+	timeless bool
+	suid     bool // the mount honours set-id bits and file capabilities
+	logger   *slog.Logger
+	errors   *errorLog
+	tracer   spans.Tracer // nil: no traces
 
 	requests string // begins the ids of this mount's requests
 
@@ -94,15 +96,30 @@ func (f *front) nodeOf(ino fs.Ino) uint64 {
 }
 
 // fillEntry answers a name with its inode.
-func (f *front) fillEntry(out *fuse.EntryOut, a *fs.Attr) {
+func (f *front) fillEntry(out *fuse.EntryOut, a *fs.Attr, v vfs.Validity) {
 	out.NodeId = f.nodeOf(a.Ino)
 	out.Generation = generation
-	out.SetEntryTimeout(f.cache)
-	out.SetAttrTimeout(f.cache)
+	out.SetEntryTimeout(f.entryTimeout(v))
+	out.SetAttrTimeout(max(v.Attr, f.cache))
 	fillAttr(&out.Attr, a)
 }
 
-func (f *front) fillAttrOut(out *fuse.AttrOut, a *fs.Attr) {
-	out.SetTimeout(f.cache)
+// fillMade answers a name that this request has made. The kernel takes over attributes that answer a change whatever it has
+// been told to forget meanwhile, so that it must ask for them again.
+func (f *front) fillMade(r *request, name string, out *fuse.EntryOut, a *fs.Attr) {
+	f.fillEntry(out, a, vfs.Validity{Entry: f.fs.NameValid(r.ino(), name, a.Ino)})
+}
+
+// entryTimeout is how long the kernel may believe a name. Without the epoch there is no way to take names back that never waits for
+// a request.
+func (f *front) entryTimeout(v vfs.Validity) time.Duration {
+	if f.timeless {
+		return f.cache
+	}
+	return max(v.Entry, f.cache)
+}
+
+func (f *front) fillAttrOut(out *fuse.AttrOut, a *fs.Attr, valid time.Duration) {
+	out.SetTimeout(max(valid, f.cache))
 	fillAttr(&out.Attr, a)
 }

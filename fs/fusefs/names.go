@@ -13,16 +13,16 @@ import (
 // Lookup implements fuse.RawFileSystem. Where the kernel may cache at all it may also cache that there is no such name.
 func (f *front) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	return f.do(OpLookup, cancel, in, func(r *request) error {
-		a, err := f.fs.Lookup(r, r.ino(), name)
-		if f.cache > 0 && errors.Is(err, fs.ErrNotExist) {
-			out.SetEntryTimeout(f.cache)
+		a, valid, err := f.fs.LookupFor(r, r.ino(), name)
+		if keep := f.entryTimeout(valid); keep > 0 && errors.Is(err, fs.ErrNotExist) {
+			out.SetEntryTimeout(keep)
 			return nil // with node id 0
 		}
 		if err != nil {
 			return err
 		}
 		f.tell(&a)
-		f.fillEntry(out, &a)
+		f.fillEntry(out, &a, valid)
 		return nil
 	})
 }
@@ -41,7 +41,7 @@ func (f *front) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out
 		if err != nil {
 			return err
 		}
-		f.fillEntry(out, &a)
+		f.fillMade(r, name, out, &a)
 		return nil
 	})
 }
@@ -53,7 +53,7 @@ func (f *front) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out
 		if err != nil {
 			return err
 		}
-		f.fillEntry(out, &a)
+		f.fillMade(r, name, out, &a)
 		return nil
 	})
 }
@@ -65,7 +65,7 @@ func (f *front) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, name 
 		if err != nil {
 			return err
 		}
-		f.fillEntry(out, &a)
+		f.fillMade(r, name, out, &a)
 		return nil
 	})
 }
@@ -88,7 +88,7 @@ func (f *front) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *
 		if err != nil {
 			return err
 		}
-		f.fillEntry(out, &a)
+		f.fillMade(r, name, out, &a)
 		return nil
 	})
 }

@@ -22,23 +22,23 @@ type root struct {
 
 // getattr asks for attributes. Those of the root are what they last were, once the cluster has been silent for so long
 // that the mount has given it up; everything else fails then.
-func (f *front) getattr(r *request) (fs.Attr, error) {
+func (f *front) getattr(r *request) (fs.Attr, time.Duration, error) {
 	if r.in.NodeId != fuse.FUSE_ROOT_ID {
-		return f.fs.Getattr(r, r.ino())
+		return f.fs.GetattrFor(r, r.ino())
 	}
 	ctx, cancel := context.WithCancel(r)
 	defer cancel()
 	timer := time.AfterFunc(rootPoll, func() { f.root.look(ctx, cancel) })
 	defer timer.Stop()
-	a, err := f.fs.Getattr(ctx, r.ino())
+	a, valid, err := f.fs.GetattrFor(ctx, r.ino())
 	if err == nil {
 		f.root.last.Store(&a)
-		return a, nil
+		return a, valid, nil
 	}
 	if last := f.root.last.Load(); last != nil && r.Err() == nil && f.root.gone() {
-		return *last, nil
+		return *last, 0, nil
 	}
-	return a, err
+	return a, 0, err
 }
 
 // look gives the question up when the cluster is gone, and looks again later otherwise, until ctx ends. It may run once

@@ -68,6 +68,11 @@ func (s *Server) start(fd int) (err error) {
 		return errors.Join(err, s.dev.close())
 	}
 	s.id = top.device
+	if err := s.dev.incEpoch(); err != nil {
+		s.front.timeless = true
+		s.cfg.Logger.Info("this kernel cannot take names back, and so asks for each one; Linux 6.16 can", "err", err)
+	}
+	s.cfg.FS.SetKernel(s.front)
 	s.setReadAhead()
 	go s.serve()
 	return nil
@@ -193,12 +198,10 @@ func (s *Server) options() *fuse.MountOptions {
 		// An answer of 1 MiB and its header do not fit into a pipe of 1 MiB, and our data is not in a file anyway.
 		DisableSplice:        true,
 		EnableSymlinkCaching: true,
-		// Without caching every entry of a listing is looked up again, so its attributes would be sent for nothing.
-		DisableReadDirPlus: s.cfg.CacheTimeout == 0,
-		ExtraCapabilities:  extraCapabilities,
-		PanicHandler:       s.front.panicked,
-		Debug:              s.cfg.Debug,
-		Logger:             slog.NewLogLogger(s.cfg.Logger.Handler(), level),
+		ExtraCapabilities:    extraCapabilities,
+		PanicHandler:         s.front.panicked,
+		Debug:                s.cfg.Debug,
+		Logger:               slog.NewLogLogger(s.cfg.Logger.Handler(), level),
 	}
 }
 

@@ -165,3 +165,12 @@ func (b *builder) append(data []byte) {
 	}
 	b.data = append(b.data, data...)
 }
+
+// strayed notes that what is carried goes to the leader without waiting for others' caches.
+func (l *load) strayed() {
+	for _, c := range l.cargo {
+		c.n.mu.Lock()
+		c.n.strayed = true
+		c.n.mu.Unlock()
+	}
+}

@@ -231,7 +231,33 @@ func (h *Handle) Fsync(ctx context.Context, dataOnly bool) error {
 	if err := h.Lost(); err != nil {
 		return err
 	}
+	if waited == nil {
+		waited = h.f.gather(ctx, h.n)
+	}
 	return waited
+}
+
+// gather waits until nobody caches what stray pages have replaced.
+func (f *FS) gather(ctx context.Context, n *inode) error {
+	n.mu.Lock()
+	strayed := n.strayed
+	n.strayed = false
+	n.mu.Unlock()
+	if !strayed {
+		return nil
+	}
+	done, held, err := f.claim(ctx, []fs.Ino{n.ino}, nil)
+	if err == nil && held {
+		done()
+		return nil
+	}
+	n.mu.Lock()
+	n.strayed = true
+	n.mu.Unlock()
+	if err == nil {
+		err = fs.ErrUnavailable
+	}
+	return fmt.Errorf("wait for others to drop what was mapped: %w", gone(err))
 }
 
 func (h *Handle) lateError() error {

@@ -25,6 +25,7 @@ type inode struct {
 	flights []*flight   // in the order of their jobs
 	held    bool        // something is unflushed: one user, one pin, one place in the dirty set
 	kill    bool        // some of dirty was written by who may not keep the file's set-id bits
+	strayed bool        // pages of a mapping were flushed, and others may not have dropped what they replace; see Handle.Fsync
 	frozen  bool        // nothing may be packed: a truncation is at the leader
 	mtime   fs.Time     // of the last write, while something is unflushed
 	born    time.Time   // of the oldest dirty byte, or of pending

@@ -111,6 +111,9 @@ func (f *FS) attempt(ctx context.Context, j *job, l *load) (d decision) {
 	}
 	ctx, decide := spans.Start(ctx, "decide", trace.SpanKindInternal)
 	c := fs.LeaseCall{Stray: !f.leases.allExclusive(claimed(l.ops))}
+	if c.Stray {
+		l.strayed()
+	}
 	d = f.decide(ctx, j.r, j.r.tx(id, l.ops, infos), c, "flush.decide", func(err error) { f.delayed(j, err) })
 	decide.End(d.err)
 	return d

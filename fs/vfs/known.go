@@ -2,7 +2,7 @@ package vfs
 
 import (
 	"container/list"
-	"errors"
+	"time"
 
 	"dfs/fs"
 )
@@ -87,6 +87,16 @@ func (l *leases) name(dir fs.Ino, name string) (ino fs.Ino, a fs.Attr, v Validit
 		return ino, fs.Attr{}, Validity{}, false
 	}
 	return ino, c.attr, Validity{l.validity(d), l.validity(c)}, true
+}
+
+// NameValid is how long a front may believe that a name means an inode, as this mount knows it now. It must ask within the request
+// that has learnt it.
+func (f *FS) NameValid(dir fs.Ino, name string, ino fs.Ino) time.Duration {
+	known, _, valid, ok := f.leases.name(dir, name)
+	if known != ino || !ok {
+		return 0
+	}
+	return valid.Entry
 }
 
 // nameIs notes what a name means; 0: nothing. mu is held.
@@ -262,6 +272,3 @@ func (l *leases) xattrNames(ino fs.Ino) (names []string, ok bool) {
 	}
 	return k.xnames, true
 }
-
-// isAbsent reports that err says of a name, or an attribute, that there is none.
-func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrNoXattr) }

@@ -24,6 +24,27 @@ func (h *Handle) WriteKillPriv(ctx context.Context, p []byte, off uint64) (int, 
 	return h.writeAs(ctx, p, off, true)
 }
 
+// WritePages is Write for pages of a shared mapping, which waits for no other mount: a kernel that writes them back may hold up what
+// others wait for. Where the file is not held exclusively they are flushed at once, and Fsync waits until others have dropped
+// what they replace.
+func (h *Handle) WritePages(ctx context.Context, p []byte, off uint64) (int, error) {
+	if err := h.canWrite(); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
+	defer cancel()
+	if uses, _, _ := h.f.leases.work([]fs.Ino{h.n.ino}, nil); uses != nil {
+		defer h.f.leases.worked(uses)
+	} else {
+		defer h.f.launch([]*inode{h.n}, (*segments).takeAll)
+	}
+	if err := h.n.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer h.n.unlock()
+	return h.n.write(ctx, h.f, p, off, false)
+}
+
 func (h *Handle) writeAs(ctx context.Context, p []byte, off uint64, kill bool) (int, error) {
 	if err := h.canWrite(); err != nil {
 		return 0, err
