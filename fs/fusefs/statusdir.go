@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dfs/fs"
+	"dfs/fs/vfs"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -84,7 +85,7 @@ func (d *statusDir) do(op Op, in *fuse.InHeader, fn func(a *fs.Attr) fuse.Status
 func (d *statusDir) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	if reserved(in.NodeId, name) {
 		return d.do(OpLookup, in, func(*fs.Attr) fuse.Status {
-			d.front.fillEntry(out, d.attr(firstVirtual))
+			d.front.fillEntry(out, d.attr(firstVirtual), vfs.Validity{})
 			return fuse.OK
 		})
 	}
@@ -96,7 +97,7 @@ func (d *statusDir) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name strin
 		if !ok || in.NodeId != firstVirtual {
 			return fuse.ENOENT
 		}
-		d.front.fillEntry(out, d.attr(firstVirtual+1+uint64(i)))
+		d.front.fillEntry(out, d.attr(firstVirtual+1+uint64(i)), vfs.Validity{})
 		return fuse.OK
 	})
 }
@@ -107,7 +108,7 @@ func (d *statusDir) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fus
 		return d.RawFileSystem.GetAttr(cancel, in, out)
 	}
 	return d.do(OpGetattr, &in.InHeader, func(a *fs.Attr) fuse.Status {
-		d.front.fillAttrOut(out, a)
+		d.front.fillAttrOut(out, a, 0)
 		return fuse.OK
 	})
 }
