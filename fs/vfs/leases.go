@@ -27,7 +27,8 @@ type Validity struct {
 	Attr  time.Duration
 }
 
-// leases is what the mount may cache, and what it has cached. Its mu is held for moments; no other lock is taken under it.
+// leases is what the mount may cache, and what it has cached. Its mu is held for moments; of other locks only that of FS.tasks is
+// taken under it.
 type leases struct {
 	clock func() time.Duration // counts on while the machine sleeps
 	max   int                  // of known

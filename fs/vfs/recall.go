@@ -131,6 +131,7 @@ func (l *leases) unworked(ino fs.Ino) (changed <-chan struct{}, ready bool) {
 // drop is the last step, for leases that are closed.
 func (f *FS) drop(inos []fs.Ino) {
 	l := f.leases
+	open := f.openAmong(inos)
 	l.mu.Lock()
 	var told, lowered []*known
 	for _, ino := range inos {
@@ -139,7 +140,7 @@ func (f *FS) drop(inos []fs.Ino) {
 			continue
 		}
 		to, leaving := l.holder.Leaving(ino)
-		if k.told {
+		if k.told || open[ino] {
 			if copied := *k; leaving && to > fs.LeaseNone {
 				lowered = append(lowered, &copied)
 			} else {
@@ -172,6 +173,22 @@ func (f *FS) drop(inos []fs.Ino) {
 		again = l.begin(again, ino)
 	}
 	f.give(again)
+}
+
+// openAmong are those inodes of which a front may have pages although it was told nothing that it may believe: they are mapped.
+func (f *FS) openAmong(inos []fs.Ino) map[fs.Ino]bool {
+	open := make(map[fs.Ino]bool)
+	for _, ino := range inos {
+		n := f.table.peek(ino)
+		if n == nil {
+			continue
+		}
+		n.mu.Lock()
+		open[ino] = n.handles > 0
+		n.mu.Unlock()
+		f.table.release(n)
+	}
+	return open
 }
 
 // ack has an ack sent; mu is held.
