@@ -107,7 +107,9 @@ func (p *pins) takeUntold() []fs.Ino {
 		switch {
 		case e == nil || !e.untold:
 		case e.n == 0:
-			delete(p.held, ino)
+			if e.untold = false; e.leaving == 0 {
+				delete(p.held, ino)
+			}
 		default:
 			e.untold = false
 			list = append(list, ino)
