@@ -134,7 +134,7 @@ func TestStalledLeader_DoesNotAnswerFromThePast(t *testing.T) {
 			if a, err := old.Lookup(c.ctx(), fs.RootIno, "new"); !errors.Is(err, fs.ErrUnavailable) && !errors.Is(err, fs.ErrNotLeader) {
 				t.Errorf("the stalled leader answered %+v, %v", a, err)
 			}
-			if _, err := old.Attach(c.ctx(), s.Session, nil); err == nil {
+			if _, err := old.Attach(c.ctx(), s.Session, fs.Held{}); err == nil {
 				t.Error("the stalled leader has accepted a stream")
 			}
 			close(release)

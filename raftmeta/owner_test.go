@@ -90,7 +90,7 @@ func uses(n *Node, s fs.Session, ino fs.Ino) map[string]func(context.Context) er
 		"alloc": func(ctx context.Context) error { return errOf(n.AllocInos(ctx, s, 1)) },
 		"pin":   func(ctx context.Context) error { return errOf(n.Pin(ctx, s, ino)) },
 		"attach": func(ctx context.Context) error {
-			st, err := n.Attach(ctx, s, nil)
+			st, err := n.Attach(ctx, s, fs.Held{})
 			if err == nil {
 				err = st.Close()
 			}
@@ -163,7 +163,7 @@ func TestBoundSession_PinsNothingOutside(t *testing.T) {
 		defer r.sessions.mu.Unlock()
 		return slices.Sorted(maps.Keys(r.sessions.sessions[s.ID].pins))
 	}
-	st, err := n.Attach(by(c.ctx(), bob), s, []fs.Ino{inside, outside, own, others, beyond})
+	st, err := n.Attach(by(c.ctx(), bob), s, fs.Held{Pins: []fs.Ino{inside, outside, own, others, beyond}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,8 @@ func (n *Node) pin(ctx context.Context, s fs.Session, ino fs.Ino) (attr fs.Attr,
 
 // Attach implements fs.Sessions. The stream's first beat completes the list of pins; see sessionTable.told. A session has one
 // stream: a new one ends the one before.
-func (n *Node) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stream, error) {
+func (n *Node) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Stream, error) {
+	pins := held.Pins
 	if len(pins) > pinsMax {
 		return nil, fmt.Errorf("attach with %d pins: %w", len(pins), fs.ErrTooLarge)
 	}

@@ -24,7 +24,7 @@ func (c *testCluster) attach(s fs.Session, pins ...fs.Ino) fs.Stream {
 	var st fs.Stream
 	c.eventually("the session attaches", func() (ok bool) {
 		var err error
-		st, err = c.leader().Attach(c.ctx(), s, pins)
+		st, err = c.leader().Attach(c.ctx(), s, fs.Held{Pins: pins})
 		return err == nil
 	})
 	return st
@@ -85,7 +85,7 @@ func TestSilentSession_ExpiresAndIsFenced(t *testing.T) {
 		t.Log(err)
 	}
 	c.eventually("its stream has ended", func() bool { return dead.Send(fs.Beat{Seq: 9}) != nil })
-	if _, err := c.leader().Attach(c.ctx(), silent.Session, nil); !errors.Is(err, fs.ErrFenced) {
+	if _, err := c.leader().Attach(c.ctx(), silent.Session, fs.Held{}); !errors.Is(err, fs.ErrFenced) {
 		t.Errorf("attach after the end: %v", err)
 	}
 	if _, err := c.leader().Pin(c.ctx(), silent.Session, fs.RootIno); !errors.Is(err, fs.ErrFenced) {
@@ -220,7 +220,7 @@ func TestExpiringSession_IsNotAnswered(t *testing.T) {
 	if list := t1.silent(); len(list) != 0 {
 		t.Errorf("a session is expired twice: %v", list)
 	}
-	_, errAttach := n.Attach(c.ctx(), s.Session, nil)
+	_, errAttach := n.Attach(c.ctx(), s.Session, fs.Held{})
 	_, errPin := n.Pin(c.ctx(), s.Session, fs.RootIno)
 	for i, err := range []error{st.Send(fs.Beat{Seq: 1}), errAttach, errPin} {
 		if !errors.Is(err, fs.ErrUnavailable) {
@@ -233,13 +233,13 @@ func TestUnknownSession_IsFenced(t *testing.T) {
 	c := newCluster(t, 1, nil)
 	n := c.leader()
 	bad := fs.Session{ID: 77, Epoch: 5}
-	_, errAttach := n.Attach(c.ctx(), bad, nil)
+	_, errAttach := n.Attach(c.ctx(), bad, fs.Held{})
 	_, errPin := n.Pin(c.ctx(), bad, 1)
 	_, errAlloc := n.AllocInos(c.ctx(), bad, 1)
 	s := c.session()
 	wrong := s.Session
 	wrong.Epoch++
-	_, errEpoch := n.Attach(c.ctx(), wrong, nil)
+	_, errEpoch := n.Attach(c.ctx(), wrong, fs.Held{})
 	for i, err := range []error{errAttach, errPin, errAlloc, errEpoch} {
 		if !errors.Is(err, fs.ErrFenced) {
 			t.Errorf("call %d: %v", i, err)

@@ -36,7 +36,7 @@ func (c *testCluster) leastStays(n *Node, want int, why string) {
 func TestFounders_AreMembersThatStoreFromTheFirstMomentOn(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	s := c.session()
-	stream, err := c.leader().Attach(c.ctx(), s.Session, nil)
+	stream, err := c.leader().Attach(c.ctx(), s.Session, fs.Held{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestFounders_AreMembersThatStoreFromTheFirstMomentOn(t *testing.T) {
 func TestNewMember_CountsOnceItTakesBlobs(t *testing.T) {
 	c := newCluster(t, 1, func(cfg *Config) { cfg.Voters = 1 }) // n2 learns, so that it may be cut off
 	n, s := c.leader(), c.session()
-	stream, err := n.Attach(c.ctx(), s.Session, nil)
+	stream, err := n.Attach(c.ctx(), s.Session, fs.Held{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func TestPinnedOrphan_IsReapedWithItsLastPin(t *testing.T) {
 		}
 	}
 	a.must(&fs.Unlink{Parent: fs.RootIno, Name: "f", Time: 2})
-	st, err := a.Attach(ctx, a.s, []fs.Ino{ino})
+	st, err := a.Attach(ctx, a.s, fs.Held{Pins: []fs.Ino{ino}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestOrphan_CanBePinnedWithinTheReapDelay(t *testing.T) {
 // attachAndBeat has a session without pins tell so.
 func attachAndBeat(t *testing.T, m *client) {
 	t.Helper()
-	st, err := m.Attach(context.Background(), m.s, nil)
+	st, err := m.Attach(context.Background(), m.s, fs.Held{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestFailover_ReapsNothingUntilAllHaveAttached(t *testing.T) {
 	a, b := newClient(t, c, nil), newClient(t, c, nil)
 	ino := a.create("f")
 	ctx := context.Background()
-	st, err := a.Attach(ctx, a.s, []fs.Ino{ino})
+	st, err := a.Attach(ctx, a.s, fs.Held{Pins: []fs.Ino{ino}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestFailover_ReapsNothingUntilAllHaveAttached(t *testing.T) {
 	if err := c.Reap(); err != nil || !exists(t, c, ino) {
 		t.Fatal("reaped before its pin was reclaimed", err)
 	}
-	st, err = a.Attach(ctx, a.s, nil)
+	st, err = a.Attach(ctx, a.s, fs.Held{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestExpiredSession_IsFencedEverywhere(t *testing.T) {
 	c := newCluster(t)
 	a := newClient(t, c, nil)
 	ctx := context.Background()
-	st, err := a.Attach(ctx, a.s, nil)
+	st, err := a.Attach(ctx, a.s, fs.Held{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestExpiredSession_IsFencedEverywhere(t *testing.T) {
 	}
 	_, commitErr := a.Commit(ctx, a.tx())
 	_, pinErr := a.Pin(ctx, a.s, fs.RootIno)
-	_, attachErr := a.Attach(ctx, a.s, nil)
+	_, attachErr := a.Attach(ctx, a.s, fs.Held{})
 	_, allocErr := a.AllocInos(ctx, a.s, 1)
 	_, abortErr := a.Abort(ctx, a.s.Epoch, fs.TxID{Session: a.s.ID, Seq: 9})
 	var recvErr error
@@ -228,11 +228,11 @@ func TestLostAnswer_IsGivenAgain(t *testing.T) {
 func TestAttach_EndsTheEarlierStream(t *testing.T) {
 	c := newCluster(t)
 	a := newClient(t, c, nil)
-	first, err := a.Attach(context.Background(), a.s, nil)
+	first, err := a.Attach(context.Background(), a.s, fs.Held{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := a.Attach(context.Background(), a.s, nil)
+	second, err := a.Attach(context.Background(), a.s, fs.Held{})
 	if err != nil {
 		t.Fatal(err)
 	}

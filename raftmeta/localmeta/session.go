@@ -57,7 +57,7 @@ func (m *Mount) AllocInos(ctx context.Context, s fs.Session, n int) (fs.InoRange
 }
 
 // Attach implements fs.Meta. It ends an earlier stream of the session.
-func (m *Mount) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stream, error) {
+func (m *Mount) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Stream, error) {
 	if err := m.enter(ctx, "attach"); err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (m *Mount) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Str
 		old.end(fs.ErrUnavailable)
 	}
 	m.c.rounds[s.ID]++
-	for _, ino := range pins {
+	for _, ino := range held.Pins {
 		m.c.pin(s.ID, ino)
 	}
 	st := newStream(m, s)

@@ -444,6 +444,7 @@ func (x *BlobID) GetCounter() uint64 {
 type CommitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Command       []byte                 `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"` // command.Encode of a *command.Tx
+	Wish          *Wish                  `protobuf:"bytes,2,opt,name=wish,proto3" json:"wish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,9 +486,17 @@ func (x *CommitRequest) GetCommand() []byte {
 	return nil
 }
 
+func (x *CommitRequest) GetWish() *Wish {
+	if x != nil {
+		return x.Wish
+	}
+	return nil
+}
+
 type CommitReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Result        []byte                 `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"` // command.EncodeResult
+	Leases        *Leases                `protobuf:"bytes,2,opt,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,6 +538,151 @@ func (x *CommitReply) GetResult() []byte {
 	return nil
 }
 
+func (x *CommitReply) GetLeases() *Leases {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+// Wish says under which session a call is made and what leases may come with its answer; see fs.LeaseCall.
+type Wish struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Want          uint32                 `protobuf:"varint,3,opt,name=want,proto3" json:"want,omitempty"` // a mode
+	Stray         bool                   `protobuf:"varint,4,opt,name=stray,proto3" json:"stray,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Wish) Reset() {
+	*x = Wish{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Wish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Wish) ProtoMessage() {}
+
+func (x *Wish) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Wish.ProtoReflect.Descriptor instead.
+func (*Wish) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Wish) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Wish) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Wish) GetWant() uint32 {
+	if x != nil {
+		return x.Want
+	}
+	return 0
+}
+
+func (x *Wish) GetStray() bool {
+	if x != nil {
+		return x.Stray
+	}
+	return false
+}
+
+// Leases are what was granted, or told, as arrays of one length.
+type Leases struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Term          uint64                 `protobuf:"varint,1,opt,name=term,proto3" json:"term,omitempty"` // of the leader that granted them
+	Inos          []uint64               `protobuf:"varint,2,rep,packed,name=inos,proto3" json:"inos,omitempty"`
+	Modes         []byte                 `protobuf:"bytes,3,opt,name=modes,proto3" json:"modes,omitempty"`
+	Seqs          []uint64               `protobuf:"varint,4,rep,packed,name=seqs,proto3" json:"seqs,omitempty"` // absent in a Hello
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Leases) Reset() {
+	*x = Leases{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Leases) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Leases) ProtoMessage() {}
+
+func (x *Leases) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Leases.ProtoReflect.Descriptor instead.
+func (*Leases) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Leases) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *Leases) GetInos() []uint64 {
+	if x != nil {
+		return x.Inos
+	}
+	return nil
+}
+
+func (x *Leases) GetModes() []byte {
+	if x != nil {
+		return x.Modes
+	}
+	return nil
+}
+
+func (x *Leases) GetSeqs() []uint64 {
+	if x != nil {
+		return x.Seqs
+	}
+	return nil
+}
+
 type AbortRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tx            *TxID                  `protobuf:"bytes,1,opt,name=tx,proto3" json:"tx,omitempty"`
@@ -539,7 +693,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[10]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +705,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[10]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +718,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{10}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AbortRequest) GetTx() *TxID {
@@ -604,7 +758,7 @@ type Attr struct {
 
 func (x *Attr) Reset() {
 	*x = Attr{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[11]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +770,7 @@ func (x *Attr) String() string {
 func (*Attr) ProtoMessage() {}
 
 func (x *Attr) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[11]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +783,7 @@ func (x *Attr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attr.ProtoReflect.Descriptor instead.
 func (*Attr) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{11}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Attr) GetIno() uint64 {
@@ -740,13 +894,14 @@ func (x *Attr) GetParent() uint64 {
 type AttrReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attr          *Attr                  `protobuf:"bytes,1,opt,name=attr,proto3" json:"attr,omitempty"`
+	Leases        *Leases                `protobuf:"bytes,2,opt,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AttrReply) Reset() {
 	*x = AttrReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[12]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +913,7 @@ func (x *AttrReply) String() string {
 func (*AttrReply) ProtoMessage() {}
 
 func (x *AttrReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[12]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +926,7 @@ func (x *AttrReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttrReply.ProtoReflect.Descriptor instead.
 func (*AttrReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{12}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AttrReply) GetAttr() *Attr {
@@ -781,17 +936,25 @@ func (x *AttrReply) GetAttr() *Attr {
 	return nil
 }
 
+func (x *AttrReply) GetLeases() *Leases {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 type LookupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dir           uint64                 `protobuf:"varint,1,opt,name=dir,proto3" json:"dir,omitempty"`
 	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // any bytes but '/' and NUL
+	Wish          *Wish                  `protobuf:"bytes,3,opt,name=wish,proto3" json:"wish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[13]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +966,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[13]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +979,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{13}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LookupRequest) GetDir() uint64 {
@@ -833,16 +996,24 @@ func (x *LookupRequest) GetName() []byte {
 	return nil
 }
 
+func (x *LookupRequest) GetWish() *Wish {
+	if x != nil {
+		return x.Wish
+	}
+	return nil
+}
+
 type InoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ino           uint64                 `protobuf:"varint,1,opt,name=ino,proto3" json:"ino,omitempty"`
+	Wish          *Wish                  `protobuf:"bytes,2,opt,name=wish,proto3" json:"wish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InoRequest) Reset() {
 	*x = InoRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[14]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +1025,7 @@ func (x *InoRequest) String() string {
 func (*InoRequest) ProtoMessage() {}
 
 func (x *InoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[14]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +1038,7 @@ func (x *InoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InoRequest.ProtoReflect.Descriptor instead.
 func (*InoRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{14}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *InoRequest) GetIno() uint64 {
@@ -877,18 +1048,26 @@ func (x *InoRequest) GetIno() uint64 {
 	return 0
 }
 
+func (x *InoRequest) GetWish() *Wish {
+	if x != nil {
+		return x.Wish
+	}
+	return nil
+}
+
 type ReaddirRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dir           uint64                 `protobuf:"varint,1,opt,name=dir,proto3" json:"dir,omitempty"`
 	After         uint64                 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
 	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Wish          *Wish                  `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReaddirRequest) Reset() {
 	*x = ReaddirRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[15]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1079,7 @@ func (x *ReaddirRequest) String() string {
 func (*ReaddirRequest) ProtoMessage() {}
 
 func (x *ReaddirRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[15]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1092,7 @@ func (x *ReaddirRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaddirRequest.ProtoReflect.Descriptor instead.
 func (*ReaddirRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{15}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReaddirRequest) GetDir() uint64 {
@@ -937,6 +1116,13 @@ func (x *ReaddirRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *ReaddirRequest) GetWish() *Wish {
+	if x != nil {
+		return x.Wish
+	}
+	return nil
+}
+
 type Dirent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -948,7 +1134,7 @@ type Dirent struct {
 
 func (x *Dirent) Reset() {
 	*x = Dirent{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[16]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1146,7 @@ func (x *Dirent) String() string {
 func (*Dirent) ProtoMessage() {}
 
 func (x *Dirent) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[16]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1159,7 @@ func (x *Dirent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dirent.ProtoReflect.Descriptor instead.
 func (*Dirent) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{16}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Dirent) GetName() []byte {
@@ -1001,13 +1187,14 @@ type ReaddirReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       []*Dirent              `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	End           uint64                 `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"` // the cookie that the directory's next entry will get
+	Leases        *Leases                `protobuf:"bytes,3,opt,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReaddirReply) Reset() {
 	*x = ReaddirReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[17]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1206,7 @@ func (x *ReaddirReply) String() string {
 func (*ReaddirReply) ProtoMessage() {}
 
 func (x *ReaddirReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[17]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1219,7 @@ func (x *ReaddirReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReaddirReply.ProtoReflect.Descriptor instead.
 func (*ReaddirReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{17}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReaddirReply) GetEntries() []*Dirent {
@@ -1049,6 +1236,13 @@ func (x *ReaddirReply) GetEnd() uint64 {
 	return 0
 }
 
+func (x *ReaddirReply) GetLeases() *Leases {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 type ReadlinkReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Target        []byte                 `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
@@ -1058,7 +1252,7 @@ type ReadlinkReply struct {
 
 func (x *ReadlinkReply) Reset() {
 	*x = ReadlinkReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[18]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1264,7 @@ func (x *ReadlinkReply) String() string {
 func (*ReadlinkReply) ProtoMessage() {}
 
 func (x *ReadlinkReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[18]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1277,7 @@ func (x *ReadlinkReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadlinkReply.ProtoReflect.Descriptor instead.
 func (*ReadlinkReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{18}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReadlinkReply) GetTarget() []byte {
@@ -1098,13 +1292,14 @@ type LayoutRequest struct {
 	Ino           uint64                 `protobuf:"varint,1,opt,name=ino,proto3" json:"ino,omitempty"`
 	Off           uint64                 `protobuf:"varint,2,opt,name=off,proto3" json:"off,omitempty"`
 	Length        uint64                 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	Wish          *Wish                  `protobuf:"bytes,4,opt,name=wish,proto3" json:"wish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LayoutRequest) Reset() {
 	*x = LayoutRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[19]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1311,7 @@ func (x *LayoutRequest) String() string {
 func (*LayoutRequest) ProtoMessage() {}
 
 func (x *LayoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[19]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1324,7 @@ func (x *LayoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayoutRequest.ProtoReflect.Descriptor instead.
 func (*LayoutRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{19}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LayoutRequest) GetIno() uint64 {
@@ -1153,6 +1348,13 @@ func (x *LayoutRequest) GetLength() uint64 {
 	return 0
 }
 
+func (x *LayoutRequest) GetWish() *Wish {
+	if x != nil {
+		return x.Wish
+	}
+	return nil
+}
+
 type Extent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Off           uint64                 `protobuf:"varint,1,opt,name=off,proto3" json:"off,omitempty"`
@@ -1166,7 +1368,7 @@ type Extent struct {
 
 func (x *Extent) Reset() {
 	*x = Extent{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[20]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1380,7 @@ func (x *Extent) String() string {
 func (*Extent) ProtoMessage() {}
 
 func (x *Extent) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[20]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1393,7 @@ func (x *Extent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Extent.ProtoReflect.Descriptor instead.
 func (*Extent) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{20}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Extent) GetOff() uint64 {
@@ -1241,7 +1443,7 @@ type BlobInfo struct {
 
 func (x *BlobInfo) Reset() {
 	*x = BlobInfo{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[21]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1455,7 @@ func (x *BlobInfo) String() string {
 func (*BlobInfo) ProtoMessage() {}
 
 func (x *BlobInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[21]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1468,7 @@ func (x *BlobInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobInfo.ProtoReflect.Descriptor instead.
 func (*BlobInfo) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{21}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BlobInfo) GetId() *BlobID {
@@ -1304,13 +1506,14 @@ type LayoutReply struct {
 	Blobs         []*BlobInfo            `protobuf:"bytes,3,rep,name=blobs,proto3" json:"blobs,omitempty"`
 	More          uint64                 `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
 	Index         uint64                 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
+	Leases        *Leases                `protobuf:"bytes,6,opt,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LayoutReply) Reset() {
 	*x = LayoutReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[22]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1322,7 +1525,7 @@ func (x *LayoutReply) String() string {
 func (*LayoutReply) ProtoMessage() {}
 
 func (x *LayoutReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[22]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1335,7 +1538,7 @@ func (x *LayoutReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayoutReply.ProtoReflect.Descriptor instead.
 func (*LayoutReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{22}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LayoutReply) GetAttr() *Attr {
@@ -1373,17 +1576,25 @@ func (x *LayoutReply) GetIndex() uint64 {
 	return 0
 }
 
+func (x *LayoutReply) GetLeases() *Leases {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 type XattrRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ino           uint64                 `protobuf:"varint,1,opt,name=ino,proto3" json:"ino,omitempty"`
 	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Wish          *Wish                  `protobuf:"bytes,3,opt,name=wish,proto3" json:"wish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *XattrRequest) Reset() {
 	*x = XattrRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[23]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1606,7 @@ func (x *XattrRequest) String() string {
 func (*XattrRequest) ProtoMessage() {}
 
 func (x *XattrRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[23]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1619,7 @@ func (x *XattrRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XattrRequest.ProtoReflect.Descriptor instead.
 func (*XattrRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{23}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *XattrRequest) GetIno() uint64 {
@@ -1425,16 +1636,24 @@ func (x *XattrRequest) GetName() []byte {
 	return nil
 }
 
+func (x *XattrRequest) GetWish() *Wish {
+	if x != nil {
+		return x.Wish
+	}
+	return nil
+}
+
 type XattrReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Value         []byte                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	Leases        *Leases                `protobuf:"bytes,2,opt,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *XattrReply) Reset() {
 	*x = XattrReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[24]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1665,7 @@ func (x *XattrReply) String() string {
 func (*XattrReply) ProtoMessage() {}
 
 func (x *XattrReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[24]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1678,7 @@ func (x *XattrReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XattrReply.ProtoReflect.Descriptor instead.
 func (*XattrReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{24}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *XattrReply) GetValue() []byte {
@@ -1469,16 +1688,24 @@ func (x *XattrReply) GetValue() []byte {
 	return nil
 }
 
+func (x *XattrReply) GetLeases() *Leases {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 type ListxattrReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Names         [][]byte               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	Leases        *Leases                `protobuf:"bytes,2,opt,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListxattrReply) Reset() {
 	*x = ListxattrReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[25]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1717,7 @@ func (x *ListxattrReply) String() string {
 func (*ListxattrReply) ProtoMessage() {}
 
 func (x *ListxattrReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[25]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,12 +1730,19 @@ func (x *ListxattrReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListxattrReply.ProtoReflect.Descriptor instead.
 func (*ListxattrReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{25}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListxattrReply) GetNames() [][]byte {
 	if x != nil {
 		return x.Names
+	}
+	return nil
+}
+
+func (x *ListxattrReply) GetLeases() *Leases {
+	if x != nil {
+		return x.Leases
 	}
 	return nil
 }
@@ -1524,7 +1758,7 @@ type StatfsReply struct {
 
 func (x *StatfsReply) Reset() {
 	*x = StatfsReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[26]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1770,7 @@ func (x *StatfsReply) String() string {
 func (*StatfsReply) ProtoMessage() {}
 
 func (x *StatfsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[26]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1783,7 @@ func (x *StatfsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatfsReply.ProtoReflect.Descriptor instead.
 func (*StatfsReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{26}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *StatfsReply) GetTotalBytes() uint64 {
@@ -1589,7 +1823,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[27]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1835,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[27]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1848,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{27}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Mount) GetHost() []byte {
@@ -1683,7 +1917,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[28]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1929,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[28]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1942,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{28}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Session) GetId() uint64 {
@@ -1778,13 +2012,14 @@ type PinRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	Ino           uint64                 `protobuf:"varint,2,opt,name=ino,proto3" json:"ino,omitempty"`
+	Wish          *Wish                  `protobuf:"bytes,3,opt,name=wish,proto3" json:"wish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PinRequest) Reset() {
 	*x = PinRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[29]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +2031,7 @@ func (x *PinRequest) String() string {
 func (*PinRequest) ProtoMessage() {}
 
 func (x *PinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[29]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +2044,7 @@ func (x *PinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
 func (*PinRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{29}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PinRequest) GetSession() *Session {
@@ -1826,6 +2061,13 @@ func (x *PinRequest) GetIno() uint64 {
 	return 0
 }
 
+func (x *PinRequest) GetWish() *Wish {
+	if x != nil {
+		return x.Wish
+	}
+	return nil
+}
+
 type AllocInosRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -1836,7 +2078,7 @@ type AllocInosRequest struct {
 
 func (x *AllocInosRequest) Reset() {
 	*x = AllocInosRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[30]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +2090,7 @@ func (x *AllocInosRequest) String() string {
 func (*AllocInosRequest) ProtoMessage() {}
 
 func (x *AllocInosRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[30]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2103,7 @@ func (x *AllocInosRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllocInosRequest.ProtoReflect.Descriptor instead.
 func (*AllocInosRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{30}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AllocInosRequest) GetSession() *Session {
@@ -1888,7 +2130,7 @@ type InoRange struct {
 
 func (x *InoRange) Reset() {
 	*x = InoRange{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[31]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +2142,7 @@ func (x *InoRange) String() string {
 func (*InoRange) ProtoMessage() {}
 
 func (x *InoRange) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[31]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +2155,7 @@ func (x *InoRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InoRange.ProtoReflect.Descriptor instead.
 func (*InoRange) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{31}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *InoRange) GetFrom() uint64 {
@@ -1944,7 +2186,7 @@ type FromMount struct {
 
 func (x *FromMount) Reset() {
 	*x = FromMount{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[32]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1956,7 +2198,7 @@ func (x *FromMount) String() string {
 func (*FromMount) ProtoMessage() {}
 
 func (x *FromMount) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[32]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1969,7 +2211,7 @@ func (x *FromMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromMount.ProtoReflect.Descriptor instead.
 func (*FromMount) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{32}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *FromMount) GetKind() isFromMount_Kind {
@@ -2017,13 +2259,14 @@ type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	Pins          []uint64               `protobuf:"varint,2,rep,packed,name=pins,proto3" json:"pins,omitempty"`
+	Leases        *Leases                `protobuf:"bytes,3,opt,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2278,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2291,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{33}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Hello) GetSession() *Session {
@@ -2065,19 +2308,27 @@ func (x *Hello) GetPins() []uint64 {
 	return nil
 }
 
+func (x *Hello) GetLeases() *Leases {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 type Beat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Unpins        []uint64               `protobuf:"varint,2,rep,packed,name=unpins,proto3" json:"unpins,omitempty"`
 	Pins          []uint64               `protobuf:"varint,3,rep,packed,name=pins,proto3" json:"pins,omitempty"`
 	Activity      *Activity              `protobuf:"bytes,4,opt,name=activity,proto3" json:"activity,omitempty"`
+	Acks          *Leases                `protobuf:"bytes,5,opt,name=acks,proto3" json:"acks,omitempty"` // modes: what is kept
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2340,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2353,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{34}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Beat) GetSeq() uint64 {
@@ -2133,18 +2384,27 @@ func (x *Beat) GetActivity() *Activity {
 	return nil
 }
 
+func (x *Beat) GetAcks() *Leases {
+	if x != nil {
+		return x.Acks
+	}
+	return nil
+}
+
 type Notice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ack           uint64                 `protobuf:"varint,1,opt,name=ack,proto3" json:"ack,omitempty"`
 	Nodes         []*NodeInfo            `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	MinReplicas   uint32                 `protobuf:"varint,3,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
+	Term          uint64                 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
+	Recalls       *Leases                `protobuf:"bytes,5,opt,name=recalls,proto3" json:"recalls,omitempty"` // modes: what may be kept
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2416,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2429,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{35}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Notice) GetAck() uint64 {
@@ -2193,6 +2453,20 @@ func (x *Notice) GetMinReplicas() uint32 {
 	return 0
 }
 
+func (x *Notice) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *Notice) GetRecalls() *Leases {
+	if x != nil {
+		return x.Recalls
+	}
+	return nil
+}
+
 type NodeInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2206,7 +2480,7 @@ type NodeInfo struct {
 
 func (x *NodeInfo) Reset() {
 	*x = NodeInfo{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2218,7 +2492,7 @@ func (x *NodeInfo) String() string {
 func (*NodeInfo) ProtoMessage() {}
 
 func (x *NodeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2231,7 +2505,7 @@ func (x *NodeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeInfo.ProtoReflect.Descriptor instead.
 func (*NodeInfo) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{36}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *NodeInfo) GetId() string {
@@ -2283,7 +2557,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2295,7 +2569,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2308,7 +2582,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{37}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Load) GetDiskTotalBytes() uint64 {
@@ -2363,7 +2637,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2375,7 +2649,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2388,7 +2662,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *JoinRequest) GetNode() *NodeInfo {
@@ -2414,7 +2688,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2426,7 +2700,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2439,7 +2713,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *JoinReply) GetCluster() string {
@@ -2458,7 +2732,7 @@ type RemovalRequest struct {
 
 func (x *RemovalRequest) Reset() {
 	*x = RemovalRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2744,7 @@ func (x *RemovalRequest) String() string {
 func (*RemovalRequest) ProtoMessage() {}
 
 func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2757,7 @@ func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalRequest.ProtoReflect.Descriptor instead.
 func (*RemovalRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RemovalRequest) GetNode() string {
@@ -2511,7 +2785,7 @@ type RemovalReply struct {
 
 func (x *RemovalReply) Reset() {
 	*x = RemovalReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2797,7 @@ func (x *RemovalReply) String() string {
 func (*RemovalReply) ProtoMessage() {}
 
 func (x *RemovalReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2810,7 @@ func (x *RemovalReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalReply.ProtoReflect.Descriptor instead.
 func (*RemovalReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RemovalReply) GetNode() string {
@@ -2619,7 +2893,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2631,7 +2905,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2644,7 +2918,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RemoveNodeRequest) GetNode() string {
@@ -2687,7 +2961,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2973,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2986,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *StatusReply) GetCluster() string {
@@ -2853,7 +3127,7 @@ type Upkeep struct {
 
 func (x *Upkeep) Reset() {
 	*x = Upkeep{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2865,7 +3139,7 @@ func (x *Upkeep) String() string {
 func (*Upkeep) ProtoMessage() {}
 
 func (x *Upkeep) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2878,7 +3152,7 @@ func (x *Upkeep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upkeep.ProtoReflect.Descriptor instead.
 func (*Upkeep) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Upkeep) GetRepaired() uint64 {
@@ -2923,7 +3197,7 @@ type Activity struct {
 
 func (x *Activity) Reset() {
 	*x = Activity{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2935,7 +3209,7 @@ func (x *Activity) String() string {
 func (*Activity) ProtoMessage() {}
 
 func (x *Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2948,7 +3222,7 @@ func (x *Activity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activity.ProtoReflect.Descriptor instead.
 func (*Activity) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Activity) GetOps() uint64 {
@@ -3007,7 +3281,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3293,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3306,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *NodeStatus) GetInfo() *NodeInfo {
@@ -3090,7 +3364,7 @@ type SessionStatus struct {
 
 func (x *SessionStatus) Reset() {
 	*x = SessionStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3376,7 @@ func (x *SessionStatus) String() string {
 func (*SessionStatus) ProtoMessage() {}
 
 func (x *SessionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3389,7 @@ func (x *SessionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStatus.ProtoReflect.Descriptor instead.
 func (*SessionStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SessionStatus) GetSession() *Session {
@@ -3166,7 +3440,7 @@ type BlobsStatus struct {
 
 func (x *BlobsStatus) Reset() {
 	*x = BlobsStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3178,7 +3452,7 @@ func (x *BlobsStatus) String() string {
 func (*BlobsStatus) ProtoMessage() {}
 
 func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +3465,7 @@ func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobsStatus.ProtoReflect.Descriptor instead.
 func (*BlobsStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BlobsStatus) GetCount() uint64 {
@@ -3238,7 +3512,7 @@ type TransactionsRequest struct {
 
 func (x *TransactionsRequest) Reset() {
 	*x = TransactionsRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3250,7 +3524,7 @@ func (x *TransactionsRequest) String() string {
 func (*TransactionsRequest) ProtoMessage() {}
 
 func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3263,7 +3537,7 @@ func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsRequest.ProtoReflect.Descriptor instead.
 func (*TransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TransactionsRequest) GetLimit() uint32 {
@@ -3282,7 +3556,7 @@ type TransactionsReply struct {
 
 func (x *TransactionsReply) Reset() {
 	*x = TransactionsReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3568,7 @@ func (x *TransactionsReply) String() string {
 func (*TransactionsReply) ProtoMessage() {}
 
 func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3581,7 @@ func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsReply.ProtoReflect.Descriptor instead.
 func (*TransactionsReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *TransactionsReply) GetTransactions() []*TxStatus {
@@ -3333,7 +3607,7 @@ type TxStatus struct {
 
 func (x *TxStatus) Reset() {
 	*x = TxStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3345,7 +3619,7 @@ func (x *TxStatus) String() string {
 func (*TxStatus) ProtoMessage() {}
 
 func (x *TxStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3358,7 +3632,7 @@ func (x *TxStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxStatus.ProtoReflect.Descriptor instead.
 func (*TxStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *TxStatus) GetId() *TxID {
@@ -3438,7 +3712,7 @@ type RaftReply struct {
 
 func (x *RaftReply) Reset() {
 	*x = RaftReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3450,7 +3724,7 @@ func (x *RaftReply) String() string {
 func (*RaftReply) ProtoMessage() {}
 
 func (x *RaftReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3463,7 +3737,7 @@ func (x *RaftReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftReply.ProtoReflect.Descriptor instead.
 func (*RaftReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RaftReply) GetCluster() string {
@@ -3571,7 +3845,7 @@ type RaftServer struct {
 
 func (x *RaftServer) Reset() {
 	*x = RaftServer{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3583,7 +3857,7 @@ func (x *RaftServer) String() string {
 func (*RaftServer) ProtoMessage() {}
 
 func (x *RaftServer) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3596,7 +3870,7 @@ func (x *RaftServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftServer.ProtoReflect.Descriptor instead.
 func (*RaftServer) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RaftServer) GetId() string {
@@ -3650,7 +3924,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3662,7 +3936,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3675,7 +3949,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ExplainRequest) GetPath() []byte {
@@ -3703,7 +3977,7 @@ type ExplainReply struct {
 
 func (x *ExplainReply) Reset() {
 	*x = ExplainReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3715,7 +3989,7 @@ func (x *ExplainReply) String() string {
 func (*ExplainReply) ProtoMessage() {}
 
 func (x *ExplainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3728,7 +4002,7 @@ func (x *ExplainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
 func (*ExplainReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExplainReply) GetPath() []byte {
@@ -3814,7 +4088,7 @@ type BlobOrigin struct {
 
 func (x *BlobOrigin) Reset() {
 	*x = BlobOrigin{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3826,7 +4100,7 @@ func (x *BlobOrigin) String() string {
 func (*BlobOrigin) ProtoMessage() {}
 
 func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3839,7 +4113,7 @@ func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobOrigin.ProtoReflect.Descriptor instead.
 func (*BlobOrigin) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *BlobOrigin) GetInfo() *BlobInfo {
@@ -3905,11 +4179,23 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"<\n" +
 	"\x06BlobID\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x18\n" +
-	"\acounter\x18\x02 \x01(\x04R\acounter\")\n" +
+	"\acounter\x18\x02 \x01(\x04R\acounter\"P\n" +
 	"\rCommitRequest\x12\x18\n" +
-	"\acommand\x18\x01 \x01(\fR\acommand\"%\n" +
+	"\acommand\x18\x01 \x01(\fR\acommand\x12%\n" +
+	"\x04wish\x18\x02 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"R\n" +
 	"\vCommitReply\x12\x16\n" +
-	"\x06result\x18\x01 \x01(\fR\x06result\"G\n" +
+	"\x06result\x18\x01 \x01(\fR\x06result\x12+\n" +
+	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"`\n" +
+	"\x04Wish\x12\x18\n" +
+	"\asession\x18\x01 \x01(\x04R\asession\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04want\x18\x03 \x01(\rR\x04want\x12\x14\n" +
+	"\x05stray\x18\x04 \x01(\bR\x05stray\"Z\n" +
+	"\x06Leases\x12\x12\n" +
+	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x12\n" +
+	"\x04inos\x18\x02 \x03(\x04R\x04inos\x12\x14\n" +
+	"\x05modes\x18\x03 \x01(\fR\x05modes\x12\x12\n" +
+	"\x04seqs\x18\x04 \x03(\x04R\x04seqs\"G\n" +
 	"\fAbortRequest\x12!\n" +
 	"\x02tx\x18\x01 \x01(\v2\x11.dfs.meta.v1.TxIDR\x02tx\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\xc0\x02\n" +
@@ -3929,32 +4215,38 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x05ctime\x18\f \x01(\x10R\x05ctime\x12\x14\n" +
 	"\x05btime\x18\r \x01(\x10R\x05btime\x12\x18\n" +
 	"\aversion\x18\x0e \x01(\x04R\aversion\x12\x16\n" +
-	"\x06parent\x18\x0f \x01(\x04R\x06parent\"2\n" +
+	"\x06parent\x18\x0f \x01(\x04R\x06parent\"_\n" +
 	"\tAttrReply\x12%\n" +
-	"\x04attr\x18\x01 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\"5\n" +
+	"\x04attr\x18\x01 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\x12+\n" +
+	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"\\\n" +
 	"\rLookupRequest\x12\x10\n" +
 	"\x03dir\x18\x01 \x01(\x04R\x03dir\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\fR\x04name\"\x1e\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12%\n" +
+	"\x04wish\x18\x03 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"E\n" +
 	"\n" +
 	"InoRequest\x12\x10\n" +
-	"\x03ino\x18\x01 \x01(\x04R\x03ino\"N\n" +
+	"\x03ino\x18\x01 \x01(\x04R\x03ino\x12%\n" +
+	"\x04wish\x18\x02 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"u\n" +
 	"\x0eReaddirRequest\x12\x10\n" +
 	"\x03dir\x18\x01 \x01(\x04R\x03dir\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\rR\x05limit\"[\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12%\n" +
+	"\x04wish\x18\x04 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"[\n" +
 	"\x06Dirent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x16\n" +
 	"\x06cookie\x18\x02 \x01(\x04R\x06cookie\x12%\n" +
-	"\x04attr\x18\x03 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\"O\n" +
+	"\x04attr\x18\x03 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\"|\n" +
 	"\fReaddirReply\x12-\n" +
 	"\aentries\x18\x01 \x03(\v2\x13.dfs.meta.v1.DirentR\aentries\x12\x10\n" +
-	"\x03end\x18\x02 \x01(\x04R\x03end\"'\n" +
+	"\x03end\x18\x02 \x01(\x04R\x03end\x12+\n" +
+	"\x06leases\x18\x03 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"'\n" +
 	"\rReadlinkReply\x12\x16\n" +
-	"\x06target\x18\x01 \x01(\fR\x06target\"K\n" +
+	"\x06target\x18\x01 \x01(\fR\x06target\"r\n" +
 	"\rLayoutRequest\x12\x10\n" +
 	"\x03ino\x18\x01 \x01(\x04R\x03ino\x12\x10\n" +
 	"\x03off\x18\x02 \x01(\x04R\x03off\x12\x16\n" +
-	"\x06length\x18\x03 \x01(\x04R\x06length\"\x84\x01\n" +
+	"\x06length\x18\x03 \x01(\x04R\x06length\x12%\n" +
+	"\x04wish\x18\x04 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"\x84\x01\n" +
 	"\x06Extent\x12\x10\n" +
 	"\x03off\x18\x01 \x01(\x04R\x03off\x12\x10\n" +
 	"\x03len\x18\x02 \x01(\x04R\x03len\x12'\n" +
@@ -3965,21 +4257,25 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\v2\x13.dfs.meta.v1.BlobIDR\x02id\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\rR\x06length\x12\x10\n" +
 	"\x03sum\x18\x03 \x01(\aR\x03sum\x12\x1a\n" +
-	"\breplicas\x18\x04 \x03(\tR\breplicas\"\xba\x01\n" +
+	"\breplicas\x18\x04 \x03(\tR\breplicas\"\xe7\x01\n" +
 	"\vLayoutReply\x12%\n" +
 	"\x04attr\x18\x01 \x01(\v2\x11.dfs.meta.v1.AttrR\x04attr\x12-\n" +
 	"\aextents\x18\x02 \x03(\v2\x13.dfs.meta.v1.ExtentR\aextents\x12+\n" +
 	"\x05blobs\x18\x03 \x03(\v2\x15.dfs.meta.v1.BlobInfoR\x05blobs\x12\x12\n" +
 	"\x04more\x18\x04 \x01(\x04R\x04more\x12\x14\n" +
-	"\x05index\x18\x05 \x01(\x04R\x05index\"4\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index\x12+\n" +
+	"\x06leases\x18\x06 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"[\n" +
 	"\fXattrRequest\x12\x10\n" +
 	"\x03ino\x18\x01 \x01(\x04R\x03ino\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\fR\x04name\"\"\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12%\n" +
+	"\x04wish\x18\x03 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"O\n" +
 	"\n" +
 	"XattrReply\x12\x14\n" +
-	"\x05value\x18\x01 \x01(\fR\x05value\"&\n" +
+	"\x05value\x18\x01 \x01(\fR\x05value\x12+\n" +
+	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"S\n" +
 	"\x0eListxattrReply\x12\x14\n" +
-	"\x05names\x18\x01 \x03(\fR\x05names\"e\n" +
+	"\x05names\x18\x01 \x03(\fR\x05names\x12+\n" +
+	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"e\n" +
 	"\vStatfsReply\x12\x1f\n" +
 	"\vtotal_bytes\x18\x01 \x01(\x04R\n" +
 	"totalBytes\x12\x1d\n" +
@@ -4003,11 +4299,12 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\fmin_replicas\x18\x06 \x01(\rR\vminReplicas\x12\x12\n" +
 	"\x04root\x18\a \x01(\x04R\x04root\x12\x1b\n" +
 	"\tread_only\x18\b \x01(\bR\breadOnly\x12\x16\n" +
-	"\x06claims\x18\t \x01(\bR\x06claims\"N\n" +
+	"\x06claims\x18\t \x01(\bR\x06claims\"u\n" +
 	"\n" +
 	"PinRequest\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x10\n" +
-	"\x03ino\x18\x02 \x01(\x04R\x03ino\"P\n" +
+	"\x03ino\x18\x02 \x01(\x04R\x03ino\x12%\n" +
+	"\x04wish\x18\x03 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"P\n" +
 	"\x10AllocInosRequest\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\f\n" +
 	"\x01n\x18\x02 \x01(\rR\x01n\",\n" +
@@ -4017,19 +4314,23 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\tFromMount\x12*\n" +
 	"\x05hello\x18\x01 \x01(\v2\x12.dfs.meta.v1.HelloH\x00R\x05hello\x12'\n" +
 	"\x04beat\x18\x02 \x01(\v2\x11.dfs.meta.v1.BeatH\x00R\x04beatB\x06\n" +
-	"\x04kind\"K\n" +
+	"\x04kind\"x\n" +
 	"\x05Hello\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x12\n" +
-	"\x04pins\x18\x02 \x03(\x04R\x04pins\"w\n" +
+	"\x04pins\x18\x02 \x03(\x04R\x04pins\x12+\n" +
+	"\x06leases\x18\x03 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"\xa0\x01\n" +
 	"\x04Beat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06unpins\x18\x02 \x03(\x04R\x06unpins\x12\x12\n" +
 	"\x04pins\x18\x03 \x03(\x04R\x04pins\x121\n" +
-	"\bactivity\x18\x04 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\"j\n" +
+	"\bactivity\x18\x04 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\x12'\n" +
+	"\x04acks\x18\x05 \x01(\v2\x13.dfs.meta.v1.LeasesR\x04acks\"\xad\x01\n" +
 	"\x06Notice\x12\x10\n" +
 	"\x03ack\x18\x01 \x01(\x04R\x03ack\x12+\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x15.dfs.meta.v1.NodeInfoR\x05nodes\x12!\n" +
-	"\fmin_replicas\x18\x03 \x01(\rR\vminReplicas\"\x7f\n" +
+	"\fmin_replicas\x18\x03 \x01(\rR\vminReplicas\x12\x12\n" +
+	"\x04term\x18\x04 \x01(\x04R\x04term\x12-\n" +
+	"\arecalls\x18\x05 \x01(\v2\x13.dfs.meta.v1.LeasesR\arecalls\"\x7f\n" +
 	"\bNodeInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x12\n" +
@@ -4224,7 +4525,7 @@ func file_raftmeta_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_raftmeta_metapb_meta_proto_rawDescData
 }
 
-var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Empty)(nil),               // 0: dfs.meta.v1.Empty
 	(*JoinToken)(nil),           // 1: dfs.meta.v1.JoinToken
@@ -4236,153 +4537,171 @@ var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*BlobID)(nil),              // 7: dfs.meta.v1.BlobID
 	(*CommitRequest)(nil),       // 8: dfs.meta.v1.CommitRequest
 	(*CommitReply)(nil),         // 9: dfs.meta.v1.CommitReply
-	(*AbortRequest)(nil),        // 10: dfs.meta.v1.AbortRequest
-	(*Attr)(nil),                // 11: dfs.meta.v1.Attr
-	(*AttrReply)(nil),           // 12: dfs.meta.v1.AttrReply
-	(*LookupRequest)(nil),       // 13: dfs.meta.v1.LookupRequest
-	(*InoRequest)(nil),          // 14: dfs.meta.v1.InoRequest
-	(*ReaddirRequest)(nil),      // 15: dfs.meta.v1.ReaddirRequest
-	(*Dirent)(nil),              // 16: dfs.meta.v1.Dirent
-	(*ReaddirReply)(nil),        // 17: dfs.meta.v1.ReaddirReply
-	(*ReadlinkReply)(nil),       // 18: dfs.meta.v1.ReadlinkReply
-	(*LayoutRequest)(nil),       // 19: dfs.meta.v1.LayoutRequest
-	(*Extent)(nil),              // 20: dfs.meta.v1.Extent
-	(*BlobInfo)(nil),            // 21: dfs.meta.v1.BlobInfo
-	(*LayoutReply)(nil),         // 22: dfs.meta.v1.LayoutReply
-	(*XattrRequest)(nil),        // 23: dfs.meta.v1.XattrRequest
-	(*XattrReply)(nil),          // 24: dfs.meta.v1.XattrReply
-	(*ListxattrReply)(nil),      // 25: dfs.meta.v1.ListxattrReply
-	(*StatfsReply)(nil),         // 26: dfs.meta.v1.StatfsReply
-	(*Mount)(nil),               // 27: dfs.meta.v1.Mount
-	(*Session)(nil),             // 28: dfs.meta.v1.Session
-	(*PinRequest)(nil),          // 29: dfs.meta.v1.PinRequest
-	(*AllocInosRequest)(nil),    // 30: dfs.meta.v1.AllocInosRequest
-	(*InoRange)(nil),            // 31: dfs.meta.v1.InoRange
-	(*FromMount)(nil),           // 32: dfs.meta.v1.FromMount
-	(*Hello)(nil),               // 33: dfs.meta.v1.Hello
-	(*Beat)(nil),                // 34: dfs.meta.v1.Beat
-	(*Notice)(nil),              // 35: dfs.meta.v1.Notice
-	(*NodeInfo)(nil),            // 36: dfs.meta.v1.NodeInfo
-	(*Load)(nil),                // 37: dfs.meta.v1.Load
-	(*JoinRequest)(nil),         // 38: dfs.meta.v1.JoinRequest
-	(*JoinReply)(nil),           // 39: dfs.meta.v1.JoinReply
-	(*RemovalRequest)(nil),      // 40: dfs.meta.v1.RemovalRequest
-	(*RemovalReply)(nil),        // 41: dfs.meta.v1.RemovalReply
-	(*RemoveNodeRequest)(nil),   // 42: dfs.meta.v1.RemoveNodeRequest
-	(*StatusReply)(nil),         // 43: dfs.meta.v1.StatusReply
-	(*Upkeep)(nil),              // 44: dfs.meta.v1.Upkeep
-	(*Activity)(nil),            // 45: dfs.meta.v1.Activity
-	(*NodeStatus)(nil),          // 46: dfs.meta.v1.NodeStatus
-	(*SessionStatus)(nil),       // 47: dfs.meta.v1.SessionStatus
-	(*BlobsStatus)(nil),         // 48: dfs.meta.v1.BlobsStatus
-	(*TransactionsRequest)(nil), // 49: dfs.meta.v1.TransactionsRequest
-	(*TransactionsReply)(nil),   // 50: dfs.meta.v1.TransactionsReply
-	(*TxStatus)(nil),            // 51: dfs.meta.v1.TxStatus
-	(*RaftReply)(nil),           // 52: dfs.meta.v1.RaftReply
-	(*RaftServer)(nil),          // 53: dfs.meta.v1.RaftServer
-	(*ExplainRequest)(nil),      // 54: dfs.meta.v1.ExplainRequest
-	(*ExplainReply)(nil),        // 55: dfs.meta.v1.ExplainReply
-	(*BlobOrigin)(nil),          // 56: dfs.meta.v1.BlobOrigin
+	(*Wish)(nil),                // 10: dfs.meta.v1.Wish
+	(*Leases)(nil),              // 11: dfs.meta.v1.Leases
+	(*AbortRequest)(nil),        // 12: dfs.meta.v1.AbortRequest
+	(*Attr)(nil),                // 13: dfs.meta.v1.Attr
+	(*AttrReply)(nil),           // 14: dfs.meta.v1.AttrReply
+	(*LookupRequest)(nil),       // 15: dfs.meta.v1.LookupRequest
+	(*InoRequest)(nil),          // 16: dfs.meta.v1.InoRequest
+	(*ReaddirRequest)(nil),      // 17: dfs.meta.v1.ReaddirRequest
+	(*Dirent)(nil),              // 18: dfs.meta.v1.Dirent
+	(*ReaddirReply)(nil),        // 19: dfs.meta.v1.ReaddirReply
+	(*ReadlinkReply)(nil),       // 20: dfs.meta.v1.ReadlinkReply
+	(*LayoutRequest)(nil),       // 21: dfs.meta.v1.LayoutRequest
+	(*Extent)(nil),              // 22: dfs.meta.v1.Extent
+	(*BlobInfo)(nil),            // 23: dfs.meta.v1.BlobInfo
+	(*LayoutReply)(nil),         // 24: dfs.meta.v1.LayoutReply
+	(*XattrRequest)(nil),        // 25: dfs.meta.v1.XattrRequest
+	(*XattrReply)(nil),          // 26: dfs.meta.v1.XattrReply
+	(*ListxattrReply)(nil),      // 27: dfs.meta.v1.ListxattrReply
+	(*StatfsReply)(nil),         // 28: dfs.meta.v1.StatfsReply
+	(*Mount)(nil),               // 29: dfs.meta.v1.Mount
+	(*Session)(nil),             // 30: dfs.meta.v1.Session
+	(*PinRequest)(nil),          // 31: dfs.meta.v1.PinRequest
+	(*AllocInosRequest)(nil),    // 32: dfs.meta.v1.AllocInosRequest
+	(*InoRange)(nil),            // 33: dfs.meta.v1.InoRange
+	(*FromMount)(nil),           // 34: dfs.meta.v1.FromMount
+	(*Hello)(nil),               // 35: dfs.meta.v1.Hello
+	(*Beat)(nil),                // 36: dfs.meta.v1.Beat
+	(*Notice)(nil),              // 37: dfs.meta.v1.Notice
+	(*NodeInfo)(nil),            // 38: dfs.meta.v1.NodeInfo
+	(*Load)(nil),                // 39: dfs.meta.v1.Load
+	(*JoinRequest)(nil),         // 40: dfs.meta.v1.JoinRequest
+	(*JoinReply)(nil),           // 41: dfs.meta.v1.JoinReply
+	(*RemovalRequest)(nil),      // 42: dfs.meta.v1.RemovalRequest
+	(*RemovalReply)(nil),        // 43: dfs.meta.v1.RemovalReply
+	(*RemoveNodeRequest)(nil),   // 44: dfs.meta.v1.RemoveNodeRequest
+	(*StatusReply)(nil),         // 45: dfs.meta.v1.StatusReply
+	(*Upkeep)(nil),              // 46: dfs.meta.v1.Upkeep
+	(*Activity)(nil),            // 47: dfs.meta.v1.Activity
+	(*NodeStatus)(nil),          // 48: dfs.meta.v1.NodeStatus
+	(*SessionStatus)(nil),       // 49: dfs.meta.v1.SessionStatus
+	(*BlobsStatus)(nil),         // 50: dfs.meta.v1.BlobsStatus
+	(*TransactionsRequest)(nil), // 51: dfs.meta.v1.TransactionsRequest
+	(*TransactionsReply)(nil),   // 52: dfs.meta.v1.TransactionsReply
+	(*TxStatus)(nil),            // 53: dfs.meta.v1.TxStatus
+	(*RaftReply)(nil),           // 54: dfs.meta.v1.RaftReply
+	(*RaftServer)(nil),          // 55: dfs.meta.v1.RaftServer
+	(*ExplainRequest)(nil),      // 56: dfs.meta.v1.ExplainRequest
+	(*ExplainReply)(nil),        // 57: dfs.meta.v1.ExplainReply
+	(*BlobOrigin)(nil),          // 58: dfs.meta.v1.BlobOrigin
 }
 var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	1,  // 0: dfs.meta.v1.PutTokenRequest.token:type_name -> dfs.meta.v1.JoinToken
 	1,  // 1: dfs.meta.v1.TokensReply.tokens:type_name -> dfs.meta.v1.JoinToken
-	6,  // 2: dfs.meta.v1.AbortRequest.tx:type_name -> dfs.meta.v1.TxID
-	11, // 3: dfs.meta.v1.AttrReply.attr:type_name -> dfs.meta.v1.Attr
-	11, // 4: dfs.meta.v1.Dirent.attr:type_name -> dfs.meta.v1.Attr
-	16, // 5: dfs.meta.v1.ReaddirReply.entries:type_name -> dfs.meta.v1.Dirent
-	7,  // 6: dfs.meta.v1.Extent.blob:type_name -> dfs.meta.v1.BlobID
-	7,  // 7: dfs.meta.v1.BlobInfo.id:type_name -> dfs.meta.v1.BlobID
-	11, // 8: dfs.meta.v1.LayoutReply.attr:type_name -> dfs.meta.v1.Attr
-	20, // 9: dfs.meta.v1.LayoutReply.extents:type_name -> dfs.meta.v1.Extent
-	21, // 10: dfs.meta.v1.LayoutReply.blobs:type_name -> dfs.meta.v1.BlobInfo
-	28, // 11: dfs.meta.v1.PinRequest.session:type_name -> dfs.meta.v1.Session
-	28, // 12: dfs.meta.v1.AllocInosRequest.session:type_name -> dfs.meta.v1.Session
-	33, // 13: dfs.meta.v1.FromMount.hello:type_name -> dfs.meta.v1.Hello
-	34, // 14: dfs.meta.v1.FromMount.beat:type_name -> dfs.meta.v1.Beat
-	28, // 15: dfs.meta.v1.Hello.session:type_name -> dfs.meta.v1.Session
-	45, // 16: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
-	36, // 17: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
-	37, // 18: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
-	36, // 19: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
-	46, // 20: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
-	47, // 21: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
-	48, // 22: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
-	45, // 23: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
-	44, // 24: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
-	36, // 25: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
-	28, // 26: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
-	27, // 27: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
-	45, // 28: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
-	51, // 29: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
-	6,  // 30: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
-	21, // 31: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
-	53, // 32: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
-	11, // 33: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
-	20, // 34: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
-	56, // 35: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
-	36, // 36: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
-	21, // 37: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
-	6,  // 38: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
-	8,  // 39: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
-	10, // 40: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
-	13, // 41: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
-	14, // 42: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
-	15, // 43: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
-	14, // 44: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
-	19, // 45: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
-	23, // 46: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
-	14, // 47: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
-	0,  // 48: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
-	27, // 49: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
-	28, // 50: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
-	32, // 51: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
-	29, // 52: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
-	30, // 53: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
-	38, // 54: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
-	40, // 55: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
-	42, // 56: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
-	2,  // 57: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
-	0,  // 58: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
-	4,  // 59: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
-	5,  // 60: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
-	0,  // 61: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
-	49, // 62: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
-	6,  // 63: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
-	0,  // 64: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
-	54, // 65: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
-	9,  // 66: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
-	9,  // 67: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
-	12, // 68: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
-	12, // 69: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
-	17, // 70: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
-	18, // 71: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
-	22, // 72: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
-	24, // 73: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
-	25, // 74: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
-	26, // 75: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
-	28, // 76: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
-	0,  // 77: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
-	35, // 78: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
-	12, // 79: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
-	31, // 80: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
-	39, // 81: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
-	41, // 82: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
-	0,  // 83: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
-	0,  // 84: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
-	3,  // 85: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
-	0,  // 86: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
-	0,  // 87: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
-	43, // 88: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
-	50, // 89: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
-	51, // 90: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
-	52, // 91: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
-	55, // 92: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
-	66, // [66:93] is the sub-list for method output_type
-	39, // [39:66] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	10, // 2: dfs.meta.v1.CommitRequest.wish:type_name -> dfs.meta.v1.Wish
+	11, // 3: dfs.meta.v1.CommitReply.leases:type_name -> dfs.meta.v1.Leases
+	6,  // 4: dfs.meta.v1.AbortRequest.tx:type_name -> dfs.meta.v1.TxID
+	13, // 5: dfs.meta.v1.AttrReply.attr:type_name -> dfs.meta.v1.Attr
+	11, // 6: dfs.meta.v1.AttrReply.leases:type_name -> dfs.meta.v1.Leases
+	10, // 7: dfs.meta.v1.LookupRequest.wish:type_name -> dfs.meta.v1.Wish
+	10, // 8: dfs.meta.v1.InoRequest.wish:type_name -> dfs.meta.v1.Wish
+	10, // 9: dfs.meta.v1.ReaddirRequest.wish:type_name -> dfs.meta.v1.Wish
+	13, // 10: dfs.meta.v1.Dirent.attr:type_name -> dfs.meta.v1.Attr
+	18, // 11: dfs.meta.v1.ReaddirReply.entries:type_name -> dfs.meta.v1.Dirent
+	11, // 12: dfs.meta.v1.ReaddirReply.leases:type_name -> dfs.meta.v1.Leases
+	10, // 13: dfs.meta.v1.LayoutRequest.wish:type_name -> dfs.meta.v1.Wish
+	7,  // 14: dfs.meta.v1.Extent.blob:type_name -> dfs.meta.v1.BlobID
+	7,  // 15: dfs.meta.v1.BlobInfo.id:type_name -> dfs.meta.v1.BlobID
+	13, // 16: dfs.meta.v1.LayoutReply.attr:type_name -> dfs.meta.v1.Attr
+	22, // 17: dfs.meta.v1.LayoutReply.extents:type_name -> dfs.meta.v1.Extent
+	23, // 18: dfs.meta.v1.LayoutReply.blobs:type_name -> dfs.meta.v1.BlobInfo
+	11, // 19: dfs.meta.v1.LayoutReply.leases:type_name -> dfs.meta.v1.Leases
+	10, // 20: dfs.meta.v1.XattrRequest.wish:type_name -> dfs.meta.v1.Wish
+	11, // 21: dfs.meta.v1.XattrReply.leases:type_name -> dfs.meta.v1.Leases
+	11, // 22: dfs.meta.v1.ListxattrReply.leases:type_name -> dfs.meta.v1.Leases
+	30, // 23: dfs.meta.v1.PinRequest.session:type_name -> dfs.meta.v1.Session
+	10, // 24: dfs.meta.v1.PinRequest.wish:type_name -> dfs.meta.v1.Wish
+	30, // 25: dfs.meta.v1.AllocInosRequest.session:type_name -> dfs.meta.v1.Session
+	35, // 26: dfs.meta.v1.FromMount.hello:type_name -> dfs.meta.v1.Hello
+	36, // 27: dfs.meta.v1.FromMount.beat:type_name -> dfs.meta.v1.Beat
+	30, // 28: dfs.meta.v1.Hello.session:type_name -> dfs.meta.v1.Session
+	11, // 29: dfs.meta.v1.Hello.leases:type_name -> dfs.meta.v1.Leases
+	47, // 30: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
+	11, // 31: dfs.meta.v1.Beat.acks:type_name -> dfs.meta.v1.Leases
+	38, // 32: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
+	11, // 33: dfs.meta.v1.Notice.recalls:type_name -> dfs.meta.v1.Leases
+	39, // 34: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
+	38, // 35: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
+	48, // 36: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
+	49, // 37: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
+	50, // 38: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
+	47, // 39: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
+	46, // 40: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
+	38, // 41: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
+	30, // 42: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
+	29, // 43: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
+	47, // 44: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
+	53, // 45: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
+	6,  // 46: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
+	23, // 47: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
+	55, // 48: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
+	13, // 49: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
+	22, // 50: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
+	58, // 51: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
+	38, // 52: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
+	23, // 53: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
+	6,  // 54: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
+	8,  // 55: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
+	12, // 56: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
+	15, // 57: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
+	16, // 58: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
+	17, // 59: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
+	16, // 60: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
+	21, // 61: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
+	25, // 62: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
+	16, // 63: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
+	0,  // 64: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
+	29, // 65: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
+	30, // 66: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
+	34, // 67: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
+	31, // 68: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
+	32, // 69: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
+	40, // 70: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
+	42, // 71: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
+	44, // 72: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
+	2,  // 73: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
+	0,  // 74: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
+	4,  // 75: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
+	5,  // 76: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
+	0,  // 77: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
+	51, // 78: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
+	6,  // 79: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
+	0,  // 80: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
+	56, // 81: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
+	9,  // 82: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
+	9,  // 83: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
+	14, // 84: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
+	14, // 85: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
+	19, // 86: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
+	20, // 87: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
+	24, // 88: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
+	26, // 89: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
+	27, // 90: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
+	28, // 91: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
+	30, // 92: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
+	0,  // 93: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
+	37, // 94: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
+	14, // 95: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
+	33, // 96: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
+	41, // 97: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
+	43, // 98: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
+	0,  // 99: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
+	0,  // 100: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
+	3,  // 101: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
+	0,  // 102: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
+	0,  // 103: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
+	45, // 104: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
+	52, // 105: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
+	53, // 106: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
+	54, // 107: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
+	57, // 108: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
+	82, // [82:109] is the sub-list for method output_type
+	55, // [55:82] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_raftmeta_metapb_meta_proto_init() }
@@ -4390,7 +4709,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 	if File_raftmeta_metapb_meta_proto != nil {
 		return
 	}
-	file_raftmeta_metapb_meta_proto_msgTypes[32].OneofWrappers = []any{
+	file_raftmeta_metapb_meta_proto_msgTypes[34].OneofWrappers = []any{
 		(*FromMount_Hello)(nil),
 		(*FromMount_Beat)(nil),
 	}
@@ -4400,7 +4719,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raftmeta_metapb_meta_proto_rawDesc), len(file_raftmeta_metapb_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   57,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -40,7 +40,7 @@ func (l *line) Recv() (fs.Notice, error) {
 
 func (l *line) Close() error { l.once.Do(func() { close(l.closed) }); return nil }
 
-func attachable(attach func(fs.Session, []fs.Ino) (fs.Stream, error)) *fakeMeta {
+func attachable(attach func(fs.Session, fs.Held) (fs.Stream, error)) *fakeMeta {
 	m := leader(nil)
 	m.stream = attach
 	return m
@@ -49,18 +49,21 @@ func attachable(attach func(fs.Session, []fs.Ino) (fs.Stream, error)) *fakeMeta 
 func TestAttach_CarriesEveryFieldBothWays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
-		l, session, pins := newLine(), fill[fs.Session](), []fs.Ino{5, 6}
-		n.serve("a", attachable(func(s fs.Session, p []fs.Ino) (fs.Stream, error) {
-			if !reflect.DeepEqual(s, session) || !reflect.DeepEqual(p, pins) {
-				t.Errorf("attached %+v with %v", s, p)
+		l, session := newLine(), fill[fs.Session]()
+		held := fs.Held{Pins: []fs.Ino{5, 6}, Leases: []fs.Lease{{Ino: 7, Mode: fs.LeaseShared}, {Ino: 8, Mode: fs.LeaseExclusive}}}
+		n.serve("a", attachable(func(s fs.Session, h fs.Held) (fs.Stream, error) {
+			if !reflect.DeepEqual(s, session) || !reflect.DeepEqual(h, held) {
+				t.Errorf("attached %+v with %v", s, h)
 			}
 			return l, nil
 		}))
-		s, err := n.client("a").Attach(t.Context(), session, pins)
+		s, err := n.client("a").Attach(t.Context(), session, held)
 		if err != nil {
 			t.Fatal(err)
 		}
 		beat, notice := fill[fs.Beat](), fill[fs.Notice]()
+		beat.Acks = []fs.LeaseAck{{Ino: 5, Seq: 6, Mode: fs.LeaseShared}, {Ino: 7, Seq: 8}}
+		notice.Recalls = []fs.Recall{{Ino: 5, Seq: 6, To: fs.LeaseShared}, {Ino: 7, Seq: 8}}
 		if err := s.Send(beat); err != nil {
 			t.Error(err)
 		}
@@ -87,8 +90,8 @@ func TestAttach_CarriesEveryFieldBothWays(t *testing.T) {
 func TestAttach_OfAFencedSessionIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
-		n.serve("a", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) { return nil, fs.ErrFenced }))
-		if _, err := n.client("a").Attach(t.Context(), fill[fs.Session](), nil); !errors.Is(err, fs.ErrFenced) {
+		n.serve("a", attachable(func(fs.Session, fs.Held) (fs.Stream, error) { return nil, fs.ErrFenced }))
+		if _, err := n.client("a").Attach(t.Context(), fill[fs.Session](), fs.Held{}); !errors.Is(err, fs.ErrFenced) {
 			t.Errorf("attach: %v, want %v", err, fs.ErrFenced)
 		}
 	})
@@ -98,9 +101,9 @@ func TestStream_OutlivesTheContextOfAttach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
 		l := newLine()
-		n.serve("a", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) { return l, nil }))
+		n.serve("a", attachable(func(fs.Session, fs.Held) (fs.Stream, error) { return l, nil }))
 		ctx, cancel := context.WithCancel(t.Context())
-		s, err := n.client("a").Attach(ctx, fill[fs.Session](), nil)
+		s, err := n.client("a").Attach(ctx, fill[fs.Session](), fs.Held{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,9 +120,9 @@ func TestStream_EndsWithItsErrorAndIsAttachedAgainElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
 		first, second := newLine(), newLine()
-		n.serve("a", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) { return first, nil }))
+		n.serve("a", attachable(func(fs.Session, fs.Held) (fs.Stream, error) { return first, nil }))
 		c, session := n.client("a"), fill[fs.Session]()
-		s, err := c.Attach(t.Context(), session, nil)
+		s, err := c.Attach(t.Context(), session, fs.Held{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +131,7 @@ func TestStream_EndsWithItsErrorAndIsAttachedAgainElsewhere(t *testing.T) {
 		if _, err := s.Recv(); err != nil {
 			t.Fatal(err)
 		}
-		n.serve("b", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) { return second, nil }))
+		n.serve("b", attachable(func(fs.Session, fs.Held) (fs.Stream, error) { return second, nil }))
 		first.fail <- &fs.NotLeaderError{} // a does not know yet where to
 		if _, err := s.Recv(); !errors.Is(err, fs.ErrNotLeader) {
 			t.Errorf("receive: %v, want %v", err, fs.ErrNotLeader)
@@ -137,7 +140,7 @@ func TestStream_EndsWithItsErrorAndIsAttachedAgainElsewhere(t *testing.T) {
 			t.Error("the leader that broke the stream is trusted still")
 		}
 		n.stop("a")
-		if s, err = c.Attach(t.Context(), session, nil); err != nil {
+		if s, err = c.Attach(t.Context(), session, fs.Held{}); err != nil {
 			t.Fatal(err)
 		}
 		second.notices <- fs.Notice{Ack: 9}
@@ -155,8 +158,8 @@ func TestStream_BreaksWithItsNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
 		l := newLine()
-		n.serve("a", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) { return l, nil }))
-		s, err := n.client("a").Attach(t.Context(), fill[fs.Session](), nil)
+		n.serve("a", attachable(func(fs.Session, fs.Held) (fs.Stream, error) { return l, nil }))
+		s, err := n.client("a").Attach(t.Context(), fill[fs.Session](), fs.Held{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +175,7 @@ func TestAttach_ToAHungNodeIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
 		release := make(chan struct{})
-		n.serve("a", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) {
+		n.serve("a", attachable(func(fs.Session, fs.Held) (fs.Stream, error) {
 			<-release
 			return nil, fs.ErrClosed
 		}))
@@ -180,7 +183,7 @@ func TestAttach_ToAHungNodeIsGivenUp(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		defer cancel()
 		within(t, 4*time.Second+time.Millisecond, "attach", func() {
-			if _, err := n.client("a").Attach(ctx, fill[fs.Session](), nil); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := n.client("a").Attach(ctx, fill[fs.Session](), fs.Held{}); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("attach: %v, want the caller's deadline", err)
 			}
 		})
@@ -191,9 +194,9 @@ func TestClientClose_EndsItsStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
 		l := newLine()
-		n.serve("a", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) { return l, nil }))
+		n.serve("a", attachable(func(fs.Session, fs.Held) (fs.Stream, error) { return l, nil }))
 		c := n.client("a")
-		s, err := c.Attach(t.Context(), fill[fs.Session](), nil)
+		s, err := c.Attach(t.Context(), fill[fs.Session](), fs.Held{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -128,5 +128,8 @@ func unary[Req, Rep any](ctx context.Context, c *Client, what string, req Req, c
 		rep, err = m(metapb.NewMetaClient(conn), ctx, req, callOptions()...)
 		return err
 	})
+	if err == nil {
+		granted(ctx, rep)
+	}
 	return rep, err
 }

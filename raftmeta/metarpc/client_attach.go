@@ -12,8 +12,8 @@ import (
 )
 
 // Attach implements fs.Meta. ctx bounds the opening only.
-func (c *Client) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stream, error) {
-	hello := &metapb.Hello{Session: toSession(s), Pins: each(pins, toIno)}
+func (c *Client) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Stream, error) {
+	hello := &metapb.Hello{Session: toSession(s), Pins: each(held.Pins, toIno), Leases: toHeld(held.Leases)}
 	if err := checkHello(hello); err != nil {
 		return nil, err
 	}

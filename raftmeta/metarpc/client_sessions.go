@@ -21,7 +21,7 @@ func (c *Client) CloseSession(ctx context.Context, s fs.Session) error {
 
 // Pin implements fs.Meta.
 func (c *Client) Pin(ctx context.Context, s fs.Session, ino fs.Ino) (fs.Attr, error) {
-	req := &metapb.PinRequest{Session: toSession(s), Ino: uint64(ino)}
+	req := &metapb.PinRequest{Session: toSession(s), Ino: uint64(ino), Wish: wishOf(ctx)}
 	rep, err := unary(ctx, c, "pin", req, checkPin, metapb.MetaClient.Pin)
 	return fromAttr(rep.GetAttr()), err
 }

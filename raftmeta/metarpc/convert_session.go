@@ -36,18 +36,20 @@ func fromInoRange(r *metapb.InoRange) fs.InoRange {
 
 func toBeat(b fs.Beat) *metapb.Beat {
 	return &metapb.Beat{Seq: b.Seq, Pins: each(b.Pins, toIno), Unpins: each(b.Unpins, toIno),
-		Activity: toActivity(b.Activity)}
+		Acks: toAcks(b.Acks), Activity: toActivity(b.Activity)}
 }
 
 func fromBeat(b *metapb.Beat) fs.Beat {
 	return fs.Beat{Seq: b.GetSeq(), Pins: each(b.GetPins(), fromIno), Unpins: each(b.GetUnpins(), fromIno),
-		Activity: fromActivity(b.GetActivity())}
+		Acks: fromAcks(b.GetAcks()), Activity: fromActivity(b.GetActivity())}
 }
 
 func toNotice(n fs.Notice) *metapb.Notice {
-	return &metapb.Notice{Ack: n.Ack, Nodes: each(n.Nodes, toNodeInfo), MinReplicas: uint32(n.MinReplicas)}
+	return &metapb.Notice{Ack: n.Ack, Nodes: each(n.Nodes, toNodeInfo), MinReplicas: uint32(n.MinReplicas),
+		Term: n.Term, Recalls: toRecalls(n.Recalls)}
 }
 
 func fromNotice(n *metapb.Notice) fs.Notice {
-	return fs.Notice{Ack: n.GetAck(), Nodes: each(n.GetNodes(), fromNodeInfo), MinReplicas: int(n.GetMinReplicas())}
+	return fs.Notice{Ack: n.GetAck(), Nodes: each(n.GetNodes(), fromNodeInfo), MinReplicas: int(n.GetMinReplicas()),
+		Term: n.GetTerm(), Recalls: fromRecalls(n.GetRecalls())}
 }

@@ -44,7 +44,8 @@ func (s *Server) attach(stream metapb.Meta_AttachServer) (fs.Stream, error) {
 	if err := checkHello(hello); err != nil {
 		return nil, err
 	}
-	return s.meta.Attach(stream.Context(), fromSession(hello.GetSession()), each(hello.GetPins(), fromIno))
+	held := fs.Held{Pins: each(hello.GetPins(), fromIno), Leases: fromLeases(hello.GetLeases())}
+	return s.meta.Attach(stream.Context(), fromSession(hello.GetSession()), held)
 }
 
 // relay runs until either side ends. The goroutine ends when the handler has returned, since that breaks the stream; it

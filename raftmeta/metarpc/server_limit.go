@@ -40,10 +40,14 @@ func (l *limiter) acquire(ctx context.Context) error {
 
 func (l *limiter) release() { <-l.running }
 
-// serve runs one request: validate, wait for a place, call, convert the answer, encode the error.
+// serve runs one request: validate, wait for a place, call, convert the answer with the leases that come with it, encode the error.
 func serve[Req, Out, Rep any](ctx context.Context, l *limiter, req Req, check func(Req) error,
 	call func(context.Context, Req) (Out, error), convert func(Out) *Rep) (*Rep, error) {
 	if err := check(req); err != nil {
+		return nil, rpcerr.ToStatus(err)
+	}
+	ctx, leases, err := wished(ctx, req)
+	if err != nil {
 		return nil, rpcerr.ToStatus(err)
 	}
 	if err := l.acquire(ctx); err != nil {
@@ -54,7 +58,9 @@ func serve[Req, Out, Rep any](ctx context.Context, l *limiter, req Req, check fu
 	if err != nil {
 		return nil, rpcerr.ToStatus(err)
 	}
-	return convert(out), nil
+	rep := convert(out)
+	bear(rep, leases)
+	return rep, nil
 }
 
 // same is the conversion of what needs none.

@@ -21,7 +21,7 @@ import (
 // fakeMeta answers each call with what do returns for its name and arguments.
 type fakeMeta struct {
 	do     func(ctx context.Context, method string, args ...any) (any, error)
-	stream func(s fs.Session, pins []fs.Ino) (fs.Stream, error)
+	stream func(s fs.Session, held fs.Held) (fs.Stream, error)
 }
 
 func answer[T any](v any, err error) (T, error) {
@@ -81,8 +81,8 @@ func (f *fakeMeta) CloseSession(ctx context.Context, s fs.Session) error {
 	return err
 }
 
-func (f *fakeMeta) Attach(_ context.Context, s fs.Session, pins []fs.Ino) (fs.Stream, error) {
-	return f.stream(s, pins)
+func (f *fakeMeta) Attach(_ context.Context, s fs.Session, held fs.Held) (fs.Stream, error) {
+	return f.stream(s, held)
 }
 
 func (f *fakeMeta) Pin(ctx context.Context, s fs.Session, ino fs.Ino) (fs.Attr, error) {
@@ -262,7 +262,7 @@ func follower(of string) *fakeMeta {
 	refuse := func() error { return fmt.Errorf("asked: %w", &fs.NotLeaderError{Leader: of}) }
 	return &fakeMeta{
 		do:     func(context.Context, string, ...any) (any, error) { return nil, refuse() },
-		stream: func(fs.Session, []fs.Ino) (fs.Stream, error) { return nil, refuse() },
+		stream: func(fs.Session, fs.Held) (fs.Stream, error) { return nil, refuse() },
 	}
 }
 

@@ -116,7 +116,10 @@ func checkBeat(b *metapb.Beat) error {
 	if err := checkPins(b.GetPins()); err != nil {
 		return err
 	}
-	return checkPins(b.GetUnpins())
+	if err := checkPins(b.GetUnpins()); err != nil {
+		return err
+	}
+	return checkLeases(b.GetAcks(), fs.LeasesMax)
 }
 
 func checkPin(r *metapb.PinRequest) error {
@@ -137,7 +140,10 @@ func checkHello(h *metapb.Hello) error {
 	if err := checkSession(h.GetSession()); err != nil {
 		return err
 	}
-	return checkPins(h.GetPins())
+	if err := checkPins(h.GetPins()); err != nil {
+		return err
+	}
+	return checkHeld(h)
 }
 
 func checkRemoval(r *metapb.RemovalRequest) error { return checkNodeID(r.GetNode()) }

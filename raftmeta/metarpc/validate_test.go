@@ -20,8 +20,8 @@ func untouchable(t *testing.T) *fakeMeta {
 		t.Errorf("%s(%+v) got through", method, args)
 		return nil, fs.ErrInternal
 	})
-	m.stream = func(s fs.Session, pins []fs.Ino) (fs.Stream, error) {
-		t.Errorf("attach(%+v, %d pins) got through", s, len(pins))
+	m.stream = func(s fs.Session, held fs.Held) (fs.Stream, error) {
+		t.Errorf("attach(%+v, %+v) got through", s, held)
 		return nil, fs.ErrInternal
 	}
 	return m
@@ -181,7 +181,7 @@ func TestServer_EndsAStreamAtAMalformedBeat(t *testing.T) {
 func endsTheStream(t *testing.T, beat *metapb.Beat) {
 	n := newNetwork(t)
 	l := newLine()
-	n.serve("a", attachable(func(fs.Session, []fs.Ino) (fs.Stream, error) { return l, nil }))
+	n.serve("a", attachable(func(fs.Session, fs.Held) (fs.Stream, error) { return l, nil }))
 	conn, err := n.dial("a")
 	if err != nil {
 		t.Fatal(err)

@@ -104,7 +104,7 @@ func keepAlive(t *testing.T, meta fs.Meta, s fs.Session) (stop func()) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			line, err := meta.Attach(ctx, s, nil)
+			line, err := meta.Attach(ctx, s, fs.Held{})
 			if err != nil {
 				continue // it has a time-out of its own
 			}
