@@ -31,8 +31,8 @@ type Config struct {
 	MaxWrite      int // bytes in one read or write request, 1 MiB; at least a page
 	ReadAhead     int // bytes that the kernel reads ahead, 4 MiB; negative: its own default. Only root can set it.
 
-	// CacheTimeout is how long the kernel may believe names and attributes without asking. With 0, the default, each
-	// call sees what other mounts have done before it.
+	// CacheTimeout is how long the kernel may believe names and attributes although no lease lets it. With anything but 0, the
+	// default, a call may not see what other mounts have done before it.
 	CacheTimeout time.Duration
 
 	// StatusFiles are shown, read-only, in the directory fs.StatusDir of the root, by name; "stats" comes on its own. Each is

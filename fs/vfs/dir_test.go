@@ -37,11 +37,11 @@ func (m *mount) openRoot() *DirHandle {
 func (d *DirHandle) readSome(t *testing.T, after fs.Cookie, k int) []fs.Dirent {
 	t.Helper()
 	var list []fs.Dirent
-	err := d.Read(ctxT(t), after, func(e fs.Dirent) bool {
+	err := d.Read(ctxT(t), after, func(e Entry) bool {
 		if len(list) == k {
 			return false
 		}
-		list = append(list, e)
+		list = append(list, e.Dirent)
 		return true
 	})
 	if err != nil {

@@ -136,8 +136,8 @@ type deafStream struct {
 	once sync.Once
 }
 
-func (d *deaf) Attach(ctx context.Context, s fs.Session, pins []fs.Ino) (fs.Stream, error) {
-	st, err := d.Meta.Attach(ctx, s, pins)
+func (d *deaf) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Stream, error) {
+	st, err := d.Meta.Attach(ctx, s, held)
 	if err != nil {
 		return nil, err
 	}
