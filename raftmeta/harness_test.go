@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -223,7 +224,7 @@ func (c *testCluster) leader() *Node {
 			if cut || !n.IsLeader() {
 				continue
 			}
-			if _, err := n.Getattr(c.ctx(), fs.RootIno); err == nil {
+			if _, err := n.Getattr(c.ctx(), math.MaxUint64); errors.Is(err, fs.ErrNotExist) { // which waits for nobody's lease
 				leader = n
 				return true
 			}

@@ -42,16 +42,17 @@ func (n *Node) Abort(ctx context.Context, epoch fs.Epoch, tx fs.TxID) (*fs.TxRes
 	if err := n.mayUse(ctx, fs.Session{ID: tx.Session, Epoch: epoch}); err != nil {
 		return nil, fmt.Errorf("abort: %w", err)
 	}
-	return n.decide(ctx, command.Encode(&command.Abort{Tx: tx, Epoch: epoch}))
-}
-
-func (n *Node) decide(ctx context.Context, encoded []byte) (*fs.TxResult, error) {
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
-	answer, err := n.proposer.propose(ctx, encoded, 0)
+	answer, err := n.proposer.propose(ctx, command.Encode(&command.Abort{Tx: tx, Epoch: epoch}), 0)
 	if err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
+		return nil, fmt.Errorf("abort: %w", err)
 	}
+	return decision(&answer)
+}
+
+// decision is what an answer says of a transaction.
+func decision(answer *state.Answer) (*fs.TxResult, error) {
 	if err := fs.FromCode(answer.Err); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
@@ -98,49 +99,9 @@ func look[T any](ctx context.Context, n *Node, fn func(reading) (T, error)) (T, 
 	})
 }
 
-// Lookup implements fs.Reader.
-func (n *Node) Lookup(ctx context.Context, dir fs.Ino, name string) (fs.Attr, error) {
-	return look(ctx, n, func(s reading) (fs.Attr, error) { return s.Lookup(dir, name) })
-}
-
-// Getattr implements fs.Reader.
-func (n *Node) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
-	return look(ctx, n, func(s reading) (fs.Attr, error) { return s.Getattr(ino) })
-}
-
-// Readdir implements fs.Reader.
-func (n *Node) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
-	return look(ctx, n, func(s reading) (fs.Listing, error) { return s.Readdir(dir, after, limit) })
-}
-
 // Readlink implements fs.Reader.
 func (n *Node) Readlink(ctx context.Context, ino fs.Ino) (string, error) {
 	return look(ctx, n, func(s reading) (string, error) { return s.Readlink(ino) })
-}
-
-// Layout implements fs.Reader.
-func (n *Node) Layout(ctx context.Context, ino fs.Ino, off, length uint64) (*fs.Layout, error) {
-	return ask(ctx, n, func(s *snapshot) (*fs.Layout, error) {
-		seen, err := s.seenBy(fs.CallerOf(ctx))
-		if err != nil {
-			return nil, err
-		}
-		l, err := seen.Layout(ino, off, length)
-		if err == nil {
-			l.Index = s.index
-		}
-		return l, err
-	})
-}
-
-// Getxattr implements fs.Reader.
-func (n *Node) Getxattr(ctx context.Context, ino fs.Ino, name string) ([]byte, error) {
-	return look(ctx, n, func(s reading) ([]byte, error) { return s.Getxattr(ino, name) })
-}
-
-// Listxattr implements fs.Reader.
-func (n *Node) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
-	return look(ctx, n, func(s reading) ([]string, error) { return s.Listxattr(ino) })
 }
 
 // Statfs adds up what the live nodes report and divides it by the number of replicas.

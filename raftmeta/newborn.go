@@ -10,13 +10,6 @@ import (
 // commit decides a transaction. What it creates and wants pinned is pinned before that, also if it has been decided
 // already: it may have been by an earlier leader, whose answer was lost.
 func (n *Node) commit(ctx context.Context, tx *fs.Tx, encoded []byte) (*fs.TxResult, error) {
-	if err := n.mayUse(ctx, fs.Session{ID: tx.ID.Session, Epoch: tx.Epoch}); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
-	}
-	newborn := newborns(tx)
-	if len(newborn) == 0 {
-		return n.decide(ctx, encoded)
-	}
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
 	r, err := n.leading(ctx)
@@ -26,20 +19,32 @@ func (n *Node) commit(ctx context.Context, tx *fs.Tx, encoded []byte) (*fs.TxRes
 	session := fs.Session{ID: tx.ID.Session, Epoch: tx.Epoch}
 	e, err := r.sessions.find(ctx, session)
 	if err == nil {
-		newborn, err = n.pinnable(ctx, e.Session, newborn) // of the others, the transaction will be refused
+		err = checkOwner(&session, e.owner, fs.CallerOf(ctx).Owner)
 	}
-	var fresh []fs.Ino
-	if err == nil {
-		fresh, err = r.sessions.pinNewborn(ctx, session, newborn)
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
 	}
+	fresh, err := n.pinNewborn(ctx, r, e.Session, newborns(tx))
 	if err != nil {
 		return nil, fmt.Errorf("commit: pin what is created: %w", err)
 	}
-	result, err := n.decide(ctx, encoded)
+	result, err := n.decide(ctx, r, tx, encoded)
 	if err == nil && result.Err != fs.CodeOK {
 		r.sessions.unpinUnborn(session, fresh)
 	}
 	return result, err
+}
+
+// pinNewborn pins what a session's transaction creates and wants pinned, and returns what was not pinned yet.
+func (n *Node) pinNewborn(ctx context.Context, r *reign, s fs.Session, newborn []fs.Ino) ([]fs.Ino, error) {
+	if len(newborn) == 0 {
+		return nil, nil
+	}
+	newborn, err := n.pinnable(ctx, s, newborn) // of the others, the transaction will be refused
+	if err != nil {
+		return nil, err
+	}
+	return r.sessions.pinNewborn(ctx, s, newborn)
 }
 
 // newborns lists what a transaction creates and wants pinned.

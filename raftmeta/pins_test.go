@@ -252,10 +252,10 @@ func TestClaims_OfASessionThatNeverBeatsAreBounded(t *testing.T) {
 	table := newSessionTable(nil)
 	table.add(&state.SessionRecord{Session: fs.Session{ID: 1}}, false)
 	e := table.sessions[1]
-	if err := table.claim(e, []fs.Ino{1}); err != nil {
+	if err := table.claim(e, []fs.Ino{1}, claimsMax); err != nil {
 		t.Fatal(err)
 	}
-	if err := table.claim(e, make([]fs.Ino, claimsMax)); !errors.Is(err, fs.ErrTooLarge) || len(e.pins) != 1 {
+	if err := table.claim(e, make([]fs.Ino, claimsMax), claimsMax); !errors.Is(err, fs.ErrTooLarge) || len(e.pins) != 1 {
 		t.Errorf("%d pins, %v", len(e.pins), err)
 	}
 }

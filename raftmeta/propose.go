@@ -27,11 +27,23 @@ type proposal struct {
 	data   []byte
 	term   uint64        // the only term in which it may be applied; 0 for any
 	answer chan proposed // buffered: an answer that nobody waits for any more is dropped
+	// settled is called once, unless the node stops: when the command has been decided and applied, or when it never will be
+	// in its term. It is called before answer is filled, and also if nobody waits for that any more. It must not wait.
+	settled func(proposed)
 }
 
 type proposed struct {
 	answer state.Answer
+	index  uint64 // of the log entry; 0 with an error
 	err    error
+}
+
+// settle ends a proposal.
+func (one *proposal) settle(a proposed) {
+	if one.settled != nil {
+		one.settled(a)
+	}
+	one.answer <- a
 }
 
 // proposer packs commands that wait at the same time into one log entry. A lone command goes at once: while Raft writes
@@ -48,36 +60,50 @@ func newProposer(n *Node) *proposer {
 
 // propose has one encoded command decided, in a certain term if that is not 0.
 func (p *proposer) propose(ctx context.Context, data []byte, term uint64) (answer state.Answer, err error) {
+	a := p.through(ctx, &proposal{data: data, term: term, answer: make(chan proposed, 1)})
+	return a.answer, a.err
+}
+
+// through takes one proposal through. With an error it may still be decided later; its settled tells.
+func (p *proposer) through(ctx context.Context, one *proposal) (a proposed) {
 	ctx, s := spans.Start(ctx, "commit and apply", trace.SpanKindInternal)
-	defer func() { s.End(err) }()
-	if len(data) > fs.TxBytesMax {
-		return state.Answer{}, fmt.Errorf("a command of %d bytes, at most %d: %w", len(data), fs.TxBytesMax, fs.ErrTooLarge)
-	}
-	if p.n.ctx.Err() != nil {
-		return state.Answer{}, fmt.Errorf("the node has stopped: %w", fs.ErrUnavailable)
-	}
-	if p.n.raft.Load().State() != raft.Leader {
-		return state.Answer{}, p.n.notLeader()
-	}
-	if err := p.n.cfg.Faults.At("propose.before"); err != nil {
-		return state.Answer{}, err
-	}
-	one := &proposal{data, term, make(chan proposed, 1)}
-	select {
-	case p.queue <- one:
-	case <-ctx.Done():
-		return state.Answer{}, context.Cause(ctx)
+	defer func() { s.End(a.err) }()
+	if err := p.enqueue(ctx, one); err != nil {
+		one.settle(proposed{err: err})
+		return proposed{err: err}
 	}
 	select {
 	case a := <-one.answer:
 		if err := p.n.cfg.Faults.At("propose.after"); err != nil {
-			return state.Answer{}, err
+			return proposed{err: err}
 		}
-		return a.answer, a.err
+		return a
 	case <-ctx.Done():
-		return state.Answer{}, context.Cause(ctx)
+		return proposed{err: context.Cause(ctx)}
 	case <-p.n.ctx.Done():
-		return state.Answer{}, fmt.Errorf("the node has stopped: %w", fs.ErrUnavailable)
+		return proposed{err: fmt.Errorf("the node has stopped: %w", fs.ErrUnavailable)}
+	}
+}
+
+// enqueue hands a proposal to the one goroutine that packs; after an error it has not.
+func (p *proposer) enqueue(ctx context.Context, one *proposal) error {
+	if len(one.data) > fs.TxBytesMax {
+		return fmt.Errorf("a command of %d bytes, at most %d: %w", len(one.data), fs.TxBytesMax, fs.ErrTooLarge)
+	}
+	if p.n.ctx.Err() != nil {
+		return fmt.Errorf("the node has stopped: %w", fs.ErrUnavailable)
+	}
+	if p.n.raft.Load().State() != raft.Leader {
+		return p.n.notLeader()
+	}
+	if err := p.n.cfg.Faults.At("propose.before"); err != nil {
+		return err
+	}
+	select {
+	case p.queue <- one:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -158,10 +184,10 @@ func (p *proposer) answer(batch []*proposal, future raft.ApplyFuture, began time
 	}
 	for i, one := range batch {
 		if err != nil {
-			one.answer <- proposed{err: p.n.raftError(err)}
+			one.settle(proposed{err: p.n.raftError(err)})
 			continue
 		}
-		one.answer <- proposed{answer: response.answers[i]}
+		one.settle(proposed{answer: response.answers[i], index: future.Index()})
 	}
 }
 

@@ -56,6 +56,7 @@ func (r *reign) run() {
 	r.loops.Go(r.serve)
 	<-r.ctx.Done()
 	r.sessions.close()
+	r.sessions.desk.Close(r.n.notLeader())
 	r.loops.Wait()
 	r.n.logger.Info("not leading any more", "term", r.term)
 }

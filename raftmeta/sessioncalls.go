@@ -131,7 +131,13 @@ func (n *Node) pin(ctx context.Context, s fs.Session, ino fs.Ino) (attr fs.Attr,
 	if err := n.cfg.Faults.At("pin.registered"); err != nil {
 		return attr, err
 	}
-	err = n.readIn(ctx, r, look)
+	leases, err := n.letThrough(ctx, r, ino)
+	if err == nil {
+		err = n.readIn(ctx, r, look)
+	}
+	if err == nil {
+		r.granted(ctx, leases)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Nobody can have pinned it with success, so that this pin is nobody else's. After another error it stays: a
 		// second call may have succeeded meanwhile.
@@ -148,8 +154,8 @@ func (n *Node) pin(ctx context.Context, s fs.Session, ino fs.Ino) (attr fs.Attr,
 // stream: a new one ends the one before.
 func (n *Node) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Stream, error) {
 	pins := held.Pins
-	if len(pins) > pinsMax {
-		return nil, fmt.Errorf("attach with %d pins: %w", len(pins), fs.ErrTooLarge)
+	if len(pins) > pinsMax || len(held.Leases) > fs.LeasesMax {
+		return nil, fmt.Errorf("attach with %d pins and %d leases: %w", len(pins), len(held.Leases), fs.ErrTooLarge)
 	}
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
@@ -171,7 +177,10 @@ func (n *Node) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Strea
 	st := newStream(t, e.Session)
 	err = t.with(ctx, s, func(e *session) error {
 		e.round++
-		if err := t.claim(e, pins); err != nil {
+		if err := t.claim(e, pins, claimsMax); err != nil {
+			return err
+		}
+		if err := t.desk.Attach(s.ID, held.Leases, recallLimit(&e.Session), st.recall); err != nil {
 			return err
 		}
 		e.heard = time.Now()
@@ -184,16 +193,19 @@ func (n *Node) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Strea
 	if err != nil {
 		return nil, fmt.Errorf("attach: %w", err)
 	}
+	if err := n.cfg.Faults.At("attach.told"); err != nil {
+		return nil, errors.Join(fmt.Errorf("attach: %w", err), st.Close())
+	}
 	if err := n.proveLeader(ctx, r, time.Now()); err != nil {
 		return nil, errors.Join(fmt.Errorf("attach: %w", err), st.Close())
 	}
 	return st, nil
 }
 
-// claim registers what a session says it has pinned; mu is held. What is being reaped cannot be pinned any more. A session
-// that attaches with ever other lists, and never beats, is refused in the end, and so expires.
-func (t *sessionTable) claim(e *session, pins []fs.Ino) error {
-	if len(e.pins)+len(pins) > claimsMax {
+// claim registers what a session says it has pinned, if it is then no more than limit; mu is held. What is being reaped cannot
+// be pinned any more. A session that attaches with ever other lists, and never beats, is refused in the end, and so expires.
+func (t *sessionTable) claim(e *session, pins []fs.Ino, limit int) error {
+	if len(pins) > 0 && len(e.pins)+len(pins) > limit {
 		return fmt.Errorf("%d pins more than %d: %w", len(pins), len(e.pins), fs.ErrTooLarge)
 	}
 	for _, ino := range pins {

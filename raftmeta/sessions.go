@@ -3,11 +3,14 @@ package raftmeta
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"dfs/fs"
 	"dfs/raftmeta/command"
+	"dfs/raftmeta/leasedesk"
 	"dfs/raftmeta/state"
 )
 
@@ -23,6 +26,8 @@ type sessionTable struct {
 	pins     map[fs.Ino]int      // how many sessions pin an inode; never 0
 	reaping  map[fs.Ino]struct{} // inodes that a Reap is proposed for: nobody can pin them any more
 	closed   bool
+
+	desk *leasedesk.Desk // since takeOver; mu may be held while it is called, it never takes mu
 }
 
 // session is a live session as the leader knows it.
@@ -45,7 +50,13 @@ func newSessionTable(r *reign) *sessionTable {
 
 // takeOver begins the table with the live sessions, none of which has told its pins yet. The barrier is behind us.
 func (t *sessionTable) takeOver() error {
-	return t.sync(false)
+	if err := t.sync(false); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.desk = leasedesk.New(t.r.term, slices.Sorted(maps.Keys(t.sessions)))
+	return nil
 }
 
 // sync brings the table in line with the state: sessions that ended leave it, new ones come in. attached is what new ones
@@ -77,12 +88,16 @@ func (t *sessionTable) add(s *state.SessionRecord, attached bool) {
 	if t.sessions[s.ID] == nil {
 		t.sessions[s.ID] = &session{Session: s.Session, owner: s.Owner, mount: s.Mount, heard: time.Now(), attached: attached,
 			pins: map[fs.Ino]uint64{}}
+		if t.desk != nil {
+			t.desk.Open(s.ID)
+		}
 	}
 }
 
 // remove takes a session and its pins out of the table and ends its stream; mu is held.
 func (t *sessionTable) remove(e *session, why error) {
 	delete(t.sessions, e.ID)
+	t.desk.Drop(e.ID)
 	for ino := range e.pins {
 		t.unpin(e, ino)
 	}
@@ -187,13 +202,15 @@ func (t *sessionTable) timeout(e *session) time.Duration {
 	return d + d/4
 }
 
-// silent returns the sessions that have not been heard for too long, and answers them nothing from now on.
+// silent returns the sessions that have not been heard, or have not answered a recall, for too long, and answers them nothing
+// from now on.
 func (t *sessionTable) silent() []*session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	overdue := t.desk.Overdue(func(id fs.SessionID) time.Duration { return recallLimit(&t.sessions[id].Session) })
 	var list []*session
 	for _, e := range t.sessions {
-		if !e.expiring && time.Since(e.heard) > t.timeout(e) {
+		if !e.expiring && (time.Since(e.heard) > t.timeout(e) || slices.Contains(overdue, e.ID)) {
 			e.expiring = true
 			if e.stream != nil {
 				e.stream.end(fmt.Errorf("session %d is being expired: %w", e.ID, fs.ErrUnavailable))

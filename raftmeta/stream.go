@@ -1,7 +1,6 @@
 package raftmeta
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,11 +18,12 @@ type stream struct {
 	signal  chan struct{} // 1-buffered: there may be something to receive
 	beaten  bool          // a beat has come; guarded by t.mu
 
-	mu   sync.Mutex
-	ack  uint64        // to be sent; 0 for nothing
-	news fs.Notice     // likewise, of the nodes; without any for nothing
-	err  error         // why the stream has ended
-	done chan struct{} // closed with err
+	mu      sync.Mutex
+	ack     uint64        // to be sent; 0 for nothing
+	news    fs.Notice     // likewise, of the nodes; without any for nothing
+	recalls []fs.Recall   // likewise, at most two for each lease of the session
+	err     error         // why the stream has ended
+	done    chan struct{} // closed with err
 }
 
 var _ fs.Stream = (*stream)(nil)
@@ -41,7 +41,7 @@ func (s *stream) Send(b fs.Beat) error {
 	heard := time.Now()
 	ctx, cancel := s.t.r.n.bound(s.t.r.ctx)
 	defer cancel()
-	pins, err := s.toClaim(ctx, b.Pins)
+	pins, err := s.t.r.n.pinnable(ctx, s.session, b.Pins)
 	if err != nil {
 		s.end(err)
 		return s.broken()
@@ -51,13 +51,18 @@ func (s *stream) Send(b fs.Beat) error {
 			return fmt.Errorf("session %d has attached anew: %w", e.ID, fs.ErrUnavailable)
 		}
 		e.heard, e.activity = heard, b.Activity
+		limit := pinsMax
 		if !s.beaten {
-			if err := s.t.claim(e, pins); err != nil {
-				return err
-			}
+			limit = claimsMax
+		}
+		if err := s.t.claim(e, pins, limit); err != nil { // before an ack can let anybody remove what was opened under a lease
+			return err
+		}
+		if !s.beaten {
 			s.beaten = true
 			s.t.told(e)
 		}
+		s.t.desk.Ack(e.ID, b.Acks)
 		for _, ino := range b.Unpins {
 			s.t.unpin(e, ino)
 		}
@@ -80,17 +85,6 @@ func (s *stream) Send(b fs.Beat) error {
 	return nil
 }
 
-// toClaim are the pins in a beat that count: only the first one has any.
-func (s *stream) toClaim(ctx context.Context, pins []fs.Ino) ([]fs.Ino, error) {
-	s.t.mu.Lock()
-	beaten := s.beaten
-	s.t.mu.Unlock()
-	if beaten {
-		return nil, nil
-	}
-	return s.t.r.n.pinnable(ctx, s.session, pins)
-}
-
 // Recv implements fs.Stream.
 func (s *stream) Recv() (fs.Notice, error) {
 	for {
@@ -107,17 +101,37 @@ func (s *stream) Recv() (fs.Notice, error) {
 	}
 }
 
-// take takes what there is to receive.
-func (s *stream) take() (fs.Notice, bool) {
+// take takes what there is to receive. Recalls come first, and alone: the mount may go by the answers that it has had when a recall
+// comes, and the leader counts from the moment in which it put the recall here. An answer that came to be here later
+// must not be heard earlier.
+func (s *stream) take() (notice fs.Notice, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || s.ack == 0 && s.news.Nodes == nil {
+	switch {
+	case s.err != nil:
+		return fs.Notice{}, false
+	case len(s.recalls) > 0:
+		n := min(len(s.recalls), recallsMax)
+		notice.Recalls, s.recalls = s.recalls[:n:n], s.recalls[n:]
+	case s.ack > 0 || s.news.Nodes != nil:
+		notice = s.news
+		notice.Ack = s.ack
+		s.ack, s.news = 0, fs.Notice{}
+	default:
 		return fs.Notice{}, false
 	}
-	notice := s.news
-	notice.Ack = s.ack
-	s.ack, s.news = 0, fs.Notice{}
+	notice.Term = s.t.r.term
 	return notice, true
+}
+
+// recall puts recalls on the stream, unless it has ended: they are repeated on the next one.
+func (s *stream) recall(recalls []fs.Recall) {
+	s.mu.Lock()
+	if s.err == nil {
+		s.recalls = append(s.recalls, recalls...)
+	}
+	s.mu.Unlock()
+	s.wake()
 }
 
 // Close implements fs.Stream. The session lives on.

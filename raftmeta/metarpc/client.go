@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"google.golang.org/grpc"
@@ -80,13 +81,17 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// probe asks a node for something that only the leader answers. Any answer but "go elsewhere" is the leader's.
+// absentIno is no inode. Who asks for it waits for nobody's lease.
+const absentIno = fs.Ino(math.MaxUint64)
+
+// probe asks a node for something that only the leader answers, that there is no such inode. Any answer but "go elsewhere" is the
+// leader's.
 func (c *Client) probe(ctx context.Context, addr string) error {
 	conn, err := c.cfg.Dial(addr)
 	if err != nil {
 		return err
 	}
-	_, err = metapb.NewMetaClient(conn).Getattr(ctx, &metapb.InoRequest{Ino: uint64(fs.RootIno)}, callOptions()...)
+	_, err = metapb.NewMetaClient(conn).Getattr(ctx, &metapb.InoRequest{Ino: uint64(absentIno)}, callOptions()...)
 	if again, err := elsewhere(err); again {
 		return err
 	}

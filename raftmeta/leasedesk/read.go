@@ -1,0 +1,137 @@
+package leasedesk
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dfs/fs"
+	"dfs/fs/lease"
+)
+
+// listWait is how long a listing waits for the attributes of what others hold exclusively.
+const listWait = 100 * time.Millisecond
+
+// pending is a request, and what is closed when it is decided; nil if that was at once.
+type pending struct {
+	*lease.Request
+	wake chan struct{}
+}
+
+// Read returns when a session's read of all the inodes may go ahead, with the leases that it is granted: want or more, or, if
+// that cannot be, none, and none for the session 0. Whoever reads takes his snapshot afterwards. ErrFenced: there is no such
+// session. Otherwise the error is ctx's, or Close's.
+func (d *Desk) Read(ctx context.Context, s fs.SessionID, want fs.LeaseMode, inos ...fs.Ino) ([]fs.Lease, error) {
+	list, err := d.ask(s, inos, func(ino fs.Ino) *lease.Request { return d.reading(s, want, ino) })
+	if err == nil {
+		err = d.wait(ctx, list)
+	}
+	if err != nil {
+		d.abandon(list)
+		return nil, err
+	}
+	return grants(list), nil
+}
+
+// List is Read for what a listing names: exclusive leases only where nobody else wants anything, shared ones elsewhere. Of
+// those whom others hold exclusively it waits a moment for all together, and goes without the rest: their attributes may be
+// old.
+func (d *Desk) List(ctx context.Context, s fs.SessionID, want fs.LeaseMode, inos []fs.Ino) ([]fs.Lease, error) {
+	list, err := d.ask(s, inos, func(ino fs.Ino) *lease.Request {
+		mode := want
+		if !d.table.Free(s, ino) {
+			mode = min(mode, fs.LeaseShared)
+		}
+		return d.reading(s, mode, ino)
+	})
+	if err != nil {
+		return nil, err
+	}
+	moment, cancel := context.WithTimeout(ctx, listWait)
+	defer cancel()
+	if err = d.wait(moment, list); err != nil {
+		d.abandon(list)
+		if moment.Err() == nil || ctx.Err() != nil { // not just the moment that is over
+			return nil, err
+		}
+	}
+	return grants(list), nil
+}
+
+// reading is the request of a read; mu is held. A session that has as many leases as it may have gets no more.
+func (d *Desk) reading(s fs.SessionID, want fs.LeaseMode, ino fs.Ino) *lease.Request {
+	r := &lease.Request{Session: s, Ino: ino}
+	if s != 0 && want > fs.LeaseNone && (d.table.Count(s) < fs.LeasesMax || d.table.Holds(s, ino) >= want) {
+		r.Kind, r.Mode = lease.Hold, want
+	}
+	return r
+}
+
+func grants(list []pending) (leases []fs.Lease) {
+	for _, p := range list {
+		if p.Decided() && p.Grant.Mode > fs.LeaseNone {
+			leases = append(leases, p.Grant)
+		}
+	}
+	return leases
+}
+
+// ask makes a request about each inode.
+func (d *Desk) ask(s fs.SessionID, inos []fs.Ino, make func(fs.Ino) *lease.Request) (list []pending, err error) {
+	err = d.do(func() error {
+		if s != 0 && d.sessions[s] == nil {
+			return fenced(s)
+		}
+		for _, ino := range inos {
+			r := make(ino)
+			d.table.Ask(r)
+			list = append(list, d.watch(r))
+		}
+		return nil
+	})
+	return list, err
+}
+
+// watch makes whoever waits for a request known to take; mu is held.
+func (d *Desk) watch(r *lease.Request) pending {
+	p := pending{Request: r}
+	if !r.Decided() {
+		p.wake = make(chan struct{})
+		d.waiters[r] = p.wake
+	}
+	return p
+}
+
+// wait returns when all requests are decided.
+func (d *Desk) wait(ctx context.Context, list []pending) error {
+	for _, p := range list {
+		if p.wake == nil {
+			continue
+		}
+		select {
+		case <-p.wake:
+		case <-d.done:
+			return d.closed
+		case <-ctx.Done():
+			return fmt.Errorf("wait for what others hold of inode %d: %w", p.Ino, context.Cause(ctx))
+		}
+	}
+	for _, p := range list {
+		if p.Ended {
+			return fenced(p.Session)
+		}
+	}
+	return nil
+}
+
+// abandon takes back requests, and ends changes that were let through. What was granted stays granted.
+func (d *Desk) abandon(list []pending) {
+	_ = d.do(func() error {
+		for _, p := range list {
+			delete(d.waiters, p.Request)
+			d.table.Cancel(p.Request)
+			d.table.End(p.Request)
+		}
+		return nil
+	})
+}
