@@ -86,6 +86,7 @@ func crashVictim(t *testing.T, dir string) {
 		s, err = n.OpenSession(t.Context(), fs.Mount{})
 		return err == nil
 	})
+	tellNothing(n)
 	stats, err := n.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)

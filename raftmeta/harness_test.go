@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ type testCluster struct {
 	cut    map[fs.NodeID]bool
 	gossip map[fs.NodeID]fs.NodeInfo
 	faults map[fs.NodeID]map[string]func() error // by node and step
+	untold atomic.Bool                           // sessions tell a fresh leader nothing, unless the test does it
+	mounts sync.WaitGroup                        // see keepTelling
 }
 
 // fast are timings for tests on a busy machine: short, but not so short that a stalled goroutine causes an election.
@@ -135,6 +138,7 @@ func (c *testCluster) open(id fs.NodeID) (*Node, error) {
 	defer c.mu.Unlock()
 	c.nodes[id], c.trans[id] = n, trans
 	c.wire()
+	c.mounts.Go(func() { c.keepTelling(n) })
 	return n, nil
 }
 
@@ -193,6 +197,37 @@ func (c *testCluster) close() {
 		})
 	}
 	wg.Wait()
+	c.mounts.Wait()
+}
+
+// keepTelling does, as long as a node lives, what the mounts do that a test only pretends to have: whenever it begins to lead, it is
+// told that they hold nothing.
+func (c *testCluster) keepTelling(n *Node) {
+	for n.ctx.Err() == nil {
+		leads, changed := n.LeaderNotify()
+		if leads && !c.untold.Load() {
+			tellNothing(n)
+		}
+		select {
+		case <-changed:
+		case <-n.ctx.Done():
+		}
+	}
+}
+
+// tellNothing tells a leader of all sessions without a stream that they hold nothing.
+func tellNothing(n *Node) {
+	r, _ := n.leader.get()
+	if r == nil {
+		return
+	}
+	r.sessions.mu.Lock()
+	defer r.sessions.mu.Unlock()
+	for id, e := range r.sessions.sessions {
+		if e.stream == nil {
+			_ = r.sessions.desk.Attach(id, nil, time.Hour, func([]fs.Recall) {}) // else the reign is over
+		}
+	}
 }
 
 func (c *testCluster) ids() []fs.NodeID {

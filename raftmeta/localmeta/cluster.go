@@ -7,6 +7,7 @@ import (
 
 	"dfs/fs"
 	"dfs/raftmeta/command"
+	"dfs/raftmeta/leasedesk"
 	"dfs/raftmeta/state"
 )
 
@@ -35,6 +36,8 @@ type Cluster struct {
 	streams  map[fs.SessionID]*stream
 	awaiting map[fs.SessionID]bool // sessions that have to attach, and to beat, before anything is reaped
 	nodes    []fs.NodeInfo
+	term     uint64          // counts the failovers, from 1
+	desk     *leasedesk.Desk // of this term; it may be called with mu held, and never takes it
 }
 
 // New forms a cluster with an empty root directory.
@@ -56,6 +59,7 @@ func New(cfg Config) (*Cluster, error) {
 		rounds:   make(map[fs.SessionID]uint64),
 		streams:  make(map[fs.SessionID]*stream),
 		awaiting: make(map[fs.SessionID]bool),
+		term:     1, desk: leasedesk.New(1, nil),
 	}
 	_, err := c.apply(&command.Init{Cluster: "local", Time: 1, Replicas: cfg.Replicas, MinReplicas: cfg.MinReplicas,
 		InlineMax: cfg.InlineMax, SessionTimeout: cfg.TimeoutMillis, Founders: cfg.Nodes})
@@ -117,8 +121,9 @@ func (c *Cluster) ExpireAll() error {
 	return err
 }
 
-// Failover breaks every stream and forgets the pins, as a change of leaders does. Nothing is reaped until every live
-// session has attached again and beaten once.
+// Failover breaks every stream and forgets the pins and the leases, as a change of leaders does. Nothing is reaped until every
+// live session has attached again and beaten once, and no lease granted until all have attached. Calls that wait for leases
+// go on waiting, in the new term.
 func (c *Cluster) Failover() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,9 +132,14 @@ func (c *Cluster) Failover() error {
 		return err
 	}
 	clear(c.pins)
+	owing := make([]fs.SessionID, 0, len(live))
 	for _, s := range live {
 		c.awaiting[s.ID] = true
+		owing = append(owing, s.ID)
 	}
+	c.desk.Close(errDeposed)
+	c.term++
+	c.desk = leasedesk.New(c.term, owing)
 	for id, s := range c.streams {
 		s.end(fs.ErrUnavailable)
 		delete(c.streams, id)
@@ -174,6 +184,7 @@ func (c *Cluster) leave(id fs.SessionID, why error) {
 	delete(c.pins, id)
 	delete(c.rounds, id)
 	delete(c.awaiting, id)
+	c.desk.Drop(id)
 	for ino := range pins {
 		c.reapSoon(ino)
 	}

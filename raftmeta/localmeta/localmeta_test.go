@@ -146,6 +146,7 @@ func TestFailover_ReapsNothingUntilAllHaveAttached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.must(&fs.Unlink{Parent: fs.RootIno, Name: "f", Time: 2})
 	if err := c.Failover(); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,6 @@ func TestFailover_ReapsNothingUntilAllHaveAttached(t *testing.T) {
 	if !errors.Is(err, fs.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	b.must(&fs.Unlink{Parent: fs.RootIno, Name: "f", Time: 2})
 	attachAndBeat(t, b)
 	if err := c.Reap(); err != nil || !exists(t, c, ino) {
 		t.Fatal("reaped before its pin was reclaimed", err)

@@ -22,45 +22,24 @@ var _ fs.Meta = (*Mount)(nil)
 // Mount returns a line to the cluster with its own faults, which may be nil.
 func (c *Cluster) Mount(faults fs.Faults) *Mount { return &Mount{c, faults} }
 
-// enter is the start of every call. On success the cluster is locked.
-func (m *Mount) enter(ctx context.Context, call string) error {
+// arrive is the start of every call.
+func (m *Mount) arrive(ctx context.Context, call string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := m.faults.At(call); err != nil {
 		return fmt.Errorf("%s: %w", call, err)
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	m.c.mu.Lock()
-	return nil
+	return ctx.Err()
 }
 
-// Commit implements fs.Meta.
-func (m *Mount) Commit(ctx context.Context, tx *fs.Tx) (*fs.TxResult, error) {
-	if len(command.Encode(&command.Tx{Tx: *tx})) > fs.TxBytesMax {
-		return nil, fmt.Errorf("transaction %s: %w", tx.ID, fs.ErrTooLarge)
-	}
-	if err := m.enter(ctx, "commit"); err != nil {
-		return nil, err
-	}
-	newborn := m.c.pinNewborn(tx)
-	answer, err := m.c.apply(&command.Tx{Tx: *tx})
+// enter is arrive for calls that wait for nobody. On success the cluster is locked.
+func (m *Mount) enter(ctx context.Context, call string) error {
+	err := m.arrive(ctx, call)
 	if err == nil {
-		m.c.reapAfter(tx, answer.Tx)
-		if answer.Tx.Err != fs.CodeOK {
-			m.c.unpin(tx.ID.Session, newborn)
-		}
+		m.c.mu.Lock()
 	}
-	m.c.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	if err := m.faults.At("commit.answer"); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
-	}
-	return copyResult(answer.Tx)
+	return err
 }
 
 // Abort implements fs.Meta.
@@ -90,39 +69,9 @@ func read[T any](ctx context.Context, m *Mount, call string, fn func(state.View)
 	return fn(state.NewView(m.c.kv))
 }
 
-// Lookup implements fs.Meta.
-func (m *Mount) Lookup(ctx context.Context, dir fs.Ino, name string) (fs.Attr, error) {
-	return read(ctx, m, "lookup", func(v state.View) (fs.Attr, error) { return v.Lookup(dir, name) })
-}
-
-// Getattr implements fs.Meta.
-func (m *Mount) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
-	return read(ctx, m, "getattr", func(v state.View) (fs.Attr, error) { return v.Getattr(ino) })
-}
-
-// Readdir implements fs.Meta.
-func (m *Mount) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
-	return read(ctx, m, "readdir", func(v state.View) (fs.Listing, error) { return v.Readdir(dir, after, limit) })
-}
-
 // Readlink implements fs.Meta.
 func (m *Mount) Readlink(ctx context.Context, ino fs.Ino) (string, error) {
 	return read(ctx, m, "readlink", func(v state.View) (string, error) { return v.Readlink(ino) })
-}
-
-// Layout implements fs.Meta.
-func (m *Mount) Layout(ctx context.Context, ino fs.Ino, off, length uint64) (*fs.Layout, error) {
-	return read(ctx, m, "layout", func(v state.View) (*fs.Layout, error) { return v.Layout(ino, off, length) })
-}
-
-// Getxattr implements fs.Meta.
-func (m *Mount) Getxattr(ctx context.Context, ino fs.Ino, name string) ([]byte, error) {
-	return read(ctx, m, "getxattr", func(v state.View) ([]byte, error) { return v.Getxattr(ino, name) })
-}
-
-// Listxattr implements fs.Meta.
-func (m *Mount) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
-	return read(ctx, m, "listxattr", func(v state.View) ([]string, error) { return v.Listxattr(ino) })
 }
 
 // Statfs implements fs.Meta.

@@ -3,6 +3,7 @@ package localmeta
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"dfs/fs"
 	"dfs/raftmeta/command"
@@ -16,6 +17,9 @@ func (m *Mount) OpenSession(ctx context.Context, who fs.Mount) (fs.Session, erro
 	}
 	defer m.c.mu.Unlock()
 	answer, err := m.c.apply(&command.OpenSession{Mount: who})
+	if err == nil {
+		m.c.desk.Open(answer.Session.ID)
+	}
 	return answer.Session, err
 }
 
@@ -30,20 +34,23 @@ func (m *Mount) CloseSession(ctx context.Context, s fs.Session) error {
 	return err
 }
 
-// Pin implements fs.Meta.
+// Pin implements fs.Meta. The inode is pinned before the leases of others are waited for, so that it is not reaped meanwhile.
 func (m *Mount) Pin(ctx context.Context, s fs.Session, ino fs.Ino) (fs.Attr, error) {
 	if err := m.enter(ctx, "pin"); err != nil {
 		return fs.Attr{}, err
 	}
-	defer m.c.mu.Unlock()
-	if err := m.c.live(s); err != nil {
-		return fs.Attr{}, err
+	err := m.c.live(s)
+	if err == nil {
+		_, err = state.NewView(m.c.kv).Getattr(ino)
 	}
-	a, err := state.NewView(m.c.kv).Getattr(ino)
 	if err == nil {
 		m.c.pin(s.ID, ino)
 	}
-	return a, err
+	m.c.mu.Unlock()
+	if err != nil {
+		return fs.Attr{}, err
+	}
+	return ofInode(ctx, m, ino, func(v state.View) (fs.Attr, error) { return v.Getattr(ino) })
 }
 
 // AllocInos implements fs.Meta.
@@ -65,6 +72,10 @@ func (m *Mount) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Stre
 	if err := m.c.live(s); err != nil {
 		return nil, err
 	}
+	st := newStream(m, s)
+	if err := m.c.desk.Attach(s.ID, held.Leases, time.Duration(s.TimeoutMillis)*time.Millisecond, st.recall); err != nil {
+		return nil, err
+	}
 	if old := m.c.streams[s.ID]; old != nil {
 		old.end(fs.ErrUnavailable)
 	}
@@ -72,7 +83,6 @@ func (m *Mount) Attach(ctx context.Context, s fs.Session, held fs.Held) (fs.Stre
 	for _, ino := range held.Pins {
 		m.c.pin(s.ID, ino)
 	}
-	st := newStream(m, s)
 	m.c.streams[s.ID] = st
 	st.push(m.c.news())
 	return st, nil

@@ -14,6 +14,7 @@ const noticesMax = 1024
 type stream struct {
 	m       *Mount
 	s       fs.Session
+	term    uint64 // of the leader
 	notices chan fs.Notice
 	ended   chan struct{}
 	beaten  bool // a beat has come; guarded by the cluster's mu
@@ -23,7 +24,7 @@ type stream struct {
 }
 
 func newStream(m *Mount, s fs.Session) *stream {
-	return &stream{m: m, s: s, notices: make(chan fs.Notice, noticesMax), ended: make(chan struct{})}
+	return &stream{m: m, s: s, term: m.c.term, notices: make(chan fs.Notice, noticesMax), ended: make(chan struct{})}
 }
 
 // end breaks the stream.
@@ -34,8 +35,11 @@ func (s *stream) end(why error) {
 	})
 }
 
-// push is called with the cluster locked.
+// recall puts recalls on the stream; it may have ended.
+func (s *stream) recall(recalls []fs.Recall) { s.push(fs.Notice{Recalls: recalls}) }
+
 func (s *stream) push(n fs.Notice) {
+	n.Term = s.term
 	select {
 	case s.notices <- n:
 	default:
@@ -56,13 +60,14 @@ func (s *stream) Send(b fs.Beat) error {
 		return s.why
 	default:
 	}
+	for _, ino := range b.Pins {
+		c.pin(s.s.ID, ino)
+	}
 	if !s.beaten {
 		s.beaten = true
-		for _, ino := range b.Pins {
-			c.pin(s.s.ID, ino)
-		}
 		c.told(s.s.ID)
 	}
+	c.desk.Ack(s.s.ID, b.Acks)
 	c.unpin(s.s.ID, b.Unpins)
 	s.push(fs.Notice{Ack: b.Seq})
 	return nil
