@@ -177,8 +177,8 @@ func TestChange_WaitsUntilTheOthersFrontHasForgotten(t *testing.T) {
 	w := newWorld(t, localmeta.Config{})
 	a, b := w.leased(t, Config{}), w.leased(t, Config{})
 	k := &kernel{hold: make(chan struct{}), reached: make(chan struct{}, 9)}
-	a.SetKernel(k)
 	ino := b.create("f").Ino()
+	a.SetKernel(k)
 	if _, valid, err := a.GetattrFor(ctxT(t), ino); err != nil || valid == 0 {
 		t.Fatal(valid, err)
 	}
