@@ -122,34 +122,6 @@ func TestAppend_IsExactWithinOneMount(t *testing.T) {
 	}
 }
 
-func TestAppend_WaitsForTheOneThatAsksForTheEnd(t *testing.T) {
-	w := newWorld(t, localmeta.Config{})
-	m := w.mount(t, Config{})
-	m.create("f")
-	h := m.open("f", rw|syscall.O_APPEND)
-	g := m.block("getattr")
-	done := make(chan error, 2)
-	appendOne := func() {
-		_, err := h.Write(ctxT(t), []byte("record"), 0)
-		done <- err
-	}
-	go appendOne()
-	<-g.reached
-	go appendOne()
-	select {
-	case <-done:
-		t.Error("an append overtook the one that was asking for the end of file")
-	case <-time.After(20 * time.Millisecond): // long enough for one that does not wait
-	}
-	close(g.open)
-	for range 2 {
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
-	h.mustBe(t, []byte("recordrecord"))
-}
-
 func TestTruncate_DoesNotLetALaterFlushTurnMtimeBack(t *testing.T) {
 	w := newWorld(t, localmeta.Config{})
 	now := time.Unix(1000, 0)

@@ -56,6 +56,7 @@ func TestExtractedFile_CostsOneTransactionForItsDataAndTimes(t *testing.T) {
 		if err := h.Flush(ctxT(t)); err != nil {
 			t.Fatal(err)
 		}
+		h.mustFlush(t)
 		if n := m.sw.count("commit") - before; n != c.commits {
 			t.Errorf("%s: %d transactions, want %d", c.name, n, c.commits)
 		}

@@ -43,7 +43,7 @@ func (h *Handle) LinkNew(ctx context.Context, parent fs.Ino, name string) (fs.At
 	defer cancel()
 	done, _, err := h.f.claim(ctx, []fs.Ino{parent, h.n.ino}, nil)
 	if err != nil {
-		return fs.Attr{}, err
+		return fs.Attr{}, h.orLost(ctx, err)
 	}
 	defer done()
 	if err := h.n.lock(ctx); err != nil {
@@ -54,15 +54,20 @@ func (h *Handle) LinkNew(ctx context.Context, parent fs.Ino, name string) (fs.At
 		return fs.Attr{}, err
 	}
 	r, err := h.f.do1Claimed(ctx, &fs.Link{Ino: h.n.ino, Parent: parent, Name: name, Time: h.f.now()})
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, lost := h.f.refresh(ctx, h.n); lost != nil {
-			return fs.Attr{}, lost
-		}
-	}
 	if err != nil {
-		return fs.Attr{}, err
+		return fs.Attr{}, h.orLost(ctx, err)
 	}
 	return h.n.observe(r.Attr), nil
+}
+
+// orLost is err, or, if something does not exist, that it is the file itself.
+func (h *Handle) orLost(ctx context.Context, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, lost := h.f.refresh(ctx, h.n); lost != nil {
+			return lost
+		}
+	}
+	return err
 }
 
 // Replace flushes what was written through h and makes it the whole content of the file that g names, which keeps its

@@ -64,8 +64,9 @@ func TestFencedSession_DoesNotDisturbCallsThatHadNotBeenSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	expire(t, w, m)
-	m.create("f").mustWrite(t, []byte("x"), 0)
+	h := m.create("f")
 	m.sw.set("attach", nil)
+	h.mustWrite(t, []byte("x"), 0)
 }
 
 func TestFencedSession_OpenFilesArePinnedAgain(t *testing.T) {
@@ -198,7 +199,7 @@ func TestFailover_AnOpenThatTheListOfPinsMissedIsToldByTheFirstBeat(t *testing.T
 
 	var opened *Handle
 	missed := make(chan error, 1)
-	var once sync.Once
+	var once, breaks sync.Once
 	m.sw.hook("attach", func() error { // the list is made, and not told yet
 		once.Do(func() {
 			a, err := m.Lookup(ctxT(t), fs.RootIno, "f")
@@ -212,10 +213,14 @@ func TestFailover_AnOpenThatTheListOfPinsMissedIsToldByTheFirstBeat(t *testing.T
 		})
 		return nil
 	})
-	m.sw.hook("beat", w.meta.Reap) // between the answer to Attach and the first beat, too
-	if err := w.meta.Failover(); err != nil {
-		t.Fatal(err)
-	}
+	m.sw.hook("beat", func() error {
+		broken := false
+		breaks.Do(func() { broken = true })
+		if broken {
+			return fs.ErrUnavailable
+		}
+		return w.meta.Reap() // between the answer to Attach and the first beat, too
+	})
 	if err := <-missed; err != nil {
 		t.Fatal(err)
 	}
