@@ -266,6 +266,7 @@ func TestNewNodeAtAnOldAddress_DoesNotAnswerForTheOldOne(t *testing.T) {
 	leaderOf := func() (leader *Node) {
 		eventually(t, "there is a leader", func() bool {
 			for _, n := range nodes {
+				tellNothing(n)
 				if _, err := n.Getattr(t.Context(), fs.RootIno); err == nil {
 					leader = n
 					return true
