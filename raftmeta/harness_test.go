@@ -226,6 +226,7 @@ func tellNothing(n *Node) {
 	for id, e := range r.sessions.sessions {
 		if e.stream == nil {
 			_ = r.sessions.desk.Attach(id, nil, time.Hour, func([]fs.Recall) {}) // else the reign is over
+			_ = r.sessions.desk.Told(id)
 		}
 	}
 }

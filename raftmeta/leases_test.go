@@ -37,6 +37,7 @@ func (m *mount) attach(held fs.Held) {
 		m.st, err = m.c.leader().Attach(m.c.ctx(), m.Session, held)
 		return err == nil
 	})
+	m.beat(fs.Beat{}) // only now the list counts
 	st := m.st
 	m.c.mounts.Go(func() {
 		for {

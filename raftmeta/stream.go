@@ -61,6 +61,9 @@ func (s *stream) Send(b fs.Beat) error {
 		if !s.beaten {
 			s.beaten = true
 			s.t.told(e)
+			if err := s.t.desk.Told(e.ID); err != nil {
+				return err
+			}
 		}
 		s.t.desk.Ack(e.ID, b.Acks)
 		for _, ino := range b.Unpins {

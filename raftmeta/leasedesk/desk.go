@@ -27,6 +27,7 @@ type Desk struct {
 // session is a live session.
 type session struct {
 	push  func([]fs.Recall) // puts recalls on its newest stream; nil: it has none
+	held  []fs.Lease        // what it says on that stream that it holds, until Told
 	asked map[fs.Ino]asked  // its recalls that are not answered
 }
 
@@ -53,9 +54,9 @@ func (d *Desk) Open(s fs.SessionID) {
 }
 
 // Attach gives a session a stream, on which push puts recalls; it must not wait, and may drop them if the stream has ended. In
-// a reign that the session has told nothing yet, held is what it holds; else its list is what the table has, and it is
-// reminded of the recalls that it has not answered. ErrFenced: there is no such session. ErrUnavailable: what it tells
-// cannot be, or it has not answered a recall for longer than limit; it should end.
+// a reign that the session has told nothing yet, held is what it holds, if Told follows; else the table knows better. It is
+// reminded of the recalls that it has not answered. ErrFenced: there is no such session. ErrUnavailable: it has not
+// answered a recall for longer than limit; it should end.
 func (d *Desk) Attach(s fs.SessionID, held []fs.Lease, limit time.Duration, push func([]fs.Recall)) error {
 	return d.do(func() error {
 		one := d.sessions[s]
@@ -65,16 +66,28 @@ func (d *Desk) Attach(s fs.SessionID, held []fs.Lease, limit time.Duration, push
 		if d.oldest(s, one, func(a asked) time.Time { return a.first }) > limit {
 			return fmt.Errorf("session %d does not answer its recalls: %w", s, fs.ErrUnavailable)
 		}
-		if d.table.Owes(s) {
-			for _, l := range held {
-				if l.Mode > fs.LeaseNone && !d.table.Reclaim(s, l.Ino, l.Mode) {
-					return fmt.Errorf("session %d cannot hold inode %d %s: %w", s, l.Ino, l.Mode, fs.ErrUnavailable)
-				}
-			}
-			d.table.Told(s)
-		}
-		one.push = push
+		one.push, one.held = push, held
 		d.table.Again(s)
+		return nil
+	})
+}
+
+// Told says that the list of the session's newest Attach is its own: it has sent something on that stream. An Attach that was given
+// up may arrive at any time later, with a list that lacks what the session has got from other leaders since; nobody sends
+// anything on its stream. ErrUnavailable: what it tells cannot be; it should end.
+func (d *Desk) Told(s fs.SessionID) error {
+	return d.do(func() error {
+		one := d.sessions[s]
+		if one == nil {
+			return fenced(s)
+		}
+		for _, l := range one.held {
+			if d.table.Owes(s) && l.Mode > fs.LeaseNone && !d.table.Reclaim(s, l.Ino, l.Mode) {
+				return fmt.Errorf("session %d cannot hold inode %d %s: %w", s, l.Ino, l.Mode, fs.ErrUnavailable)
+			}
+		}
+		d.table.Told(s)
+		one.held = nil
 		return nil
 	})
 }

@@ -44,6 +44,9 @@ func (o *office) attach(s fs.SessionID, held ...fs.Lease) {
 		defer o.mu.Unlock()
 		o.heard[s] = append(o.heard[s], r...)
 	})
+	if err == nil {
+		err = o.Told(s)
+	}
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -322,12 +325,34 @@ func TestFreshReign_EndsWaitingWithTheLastSessionThatOwes(t *testing.T) {
 	})
 }
 
+// An Attach that was given up arrives late, with an old list.
+func TestFreshReign_TakesTheListOfAStreamThatIsUsedOnly(t *testing.T) {
+	at(t, []fs.SessionID{1, 2}, func(t *testing.T, o *office) {
+		o.attach(1)
+		if err := o.Attach(2, []fs.Lease{{Ino: 6, Mode: fs.LeaseExclusive}}, time.Hour, nil); err != nil {
+			t.Fatal(err)
+		}
+		r := o.read(t.Context(), 1, fs.LeaseExclusive, 5)
+		if !r.waits() {
+			t.Fatal("an old list counts")
+		}
+		o.attach(2, fs.Lease{Ino: 5, Mode: fs.LeaseExclusive})
+		if got := o.recalls(2); len(got) != 1 || got[0].Ino != 5 || !r.waits() {
+			t.Errorf("recalled: %v", got)
+		}
+		o.hold(1, fs.LeaseExclusive, 6) // which is on the old list only
+		o.giveBack(2, fs.Lease{Ino: 5}, fs.LeaseNone)
+	})
+}
+
 func TestContradiction_IsRefused(t *testing.T) {
 	at(t, []fs.SessionID{1, 2}, func(t *testing.T, o *office) {
 		o.attach(1, fs.Lease{Ino: 5, Mode: fs.LeaseShared})
-		err := o.Attach(2, []fs.Lease{{Ino: 5, Mode: fs.LeaseExclusive}}, time.Hour, nil)
-		if !errors.Is(err, fs.ErrUnavailable) {
-			t.Errorf("attach: %v", err)
+		if err := o.Attach(2, []fs.Lease{{Ino: 5, Mode: fs.LeaseExclusive}}, time.Hour, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Told(2); !errors.Is(err, fs.ErrUnavailable) {
+			t.Errorf("told: %v", err)
 		}
 		if r := o.read(t.Context(), 1, fs.LeaseShared, 6); !r.waits() {
 			t.Error("the session that was refused is taken to have told all")

@@ -66,6 +66,10 @@ func (s *stream) Send(b fs.Beat) error {
 	if !s.beaten {
 		s.beaten = true
 		c.told(s.s.ID)
+		if err := c.desk.Told(s.s.ID); err != nil {
+			s.end(err)
+			return s.why
+		}
 	}
 	c.desk.Ack(s.s.ID, b.Acks)
 	c.unpin(s.s.ID, b.Unpins)
