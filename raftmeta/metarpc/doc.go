@@ -7,7 +7,11 @@
 // belong to whoever gave it Dial.
 package metarpc
 
-import "dfs/fs"
+import (
+	"time"
+
+	"dfs/fs"
+)
 
 // Bounds of the protocol. Both ends hold them.
 const (
@@ -16,6 +20,7 @@ const (
 
 	requestsMax     = 1024    // requests being served at once, per node
 	waitingMax      = 8192    // requests waiting for a place
+	parkedMax       = 8192    // requests that wait for others in the middle of being served
 	streamsMax      = 4096    // attached sessions per node
 	pinsMax         = 1 << 19 // inodes in one Hello or Beat: with numbers below 2⁵⁶ they fit into a request
 	layoutDataMax   = 4 << 20 // bytes of inline data in one Layout answer
@@ -23,4 +28,6 @@ const (
 	idMax           = 128     // bytes of a node's, cluster's or zone's name
 	addrMax         = 256     // bytes of an address
 	mountTextMax    = fs.PathMax
+
+	parkAfter = 100 * time.Millisecond // from then on a request that is being served is one that waits for others
 )

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"dfs/cluster/rpcerr"
 	"dfs/fs"
@@ -217,7 +218,7 @@ func TestLimiter_TurnsAwayWhatWouldQueueTooLong(t *testing.T) {
 		if err := l.acquire(t.Context()); !errors.Is(err, fs.ErrUnavailable) {
 			t.Errorf("the third request: %v, want %v", err, fs.ErrUnavailable)
 		}
-		l.release()
+		<-l.running
 		if err := <-waited; err != nil {
 			t.Errorf("the waiting request: %v", err)
 		}
@@ -226,6 +227,31 @@ func TestLimiter_TurnsAwayWhatWouldQueueTooLong(t *testing.T) {
 		cancel()
 		if err := <-waited; !errors.Is(err, context.Canceled) {
 			t.Errorf("the request whose caller left: %v", err)
+		}
+	})
+}
+
+// What others wait for must get through, however many wait.
+func TestLimiter_MakesRoomForWhatOthersWaitFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &limiter{running: make(chan struct{}, 1), waiting: make(chan struct{}, 1), parked: make(chan struct{}, 1)}
+		if err := l.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		leaveFirst := l.enter()
+		began := time.Now()
+		if err := l.acquire(t.Context()); err != nil || time.Since(began) != parkAfter {
+			t.Errorf("the second came in after %v: %v", time.Since(began), err)
+		}
+		leaveSecond := l.enter()
+		time.Sleep(2 * parkAfter) // there is no more room among the parked
+		if len(l.running) != 1 || len(l.parked) != 1 {
+			t.Errorf("%d running, %d parked", len(l.running), len(l.parked))
+		}
+		leaveFirst()
+		leaveSecond()
+		if len(l.running)+len(l.parked) != 0 {
+			t.Errorf("%d running and %d parked are left", len(l.running), len(l.parked))
 		}
 	})
 }
