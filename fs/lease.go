@@ -53,9 +53,9 @@ type LeaseAck struct {
 type LeaseCall struct {
 	Session SessionID
 	Epoch   Epoch
-	// Want is what is wanted of each inode that the call reads: of Lookup the directory and what the name means, of Readdir
-	// the directory and, Shared at most and only where nobody need be waited for, all that it lists; of Commit, if Exclusive,
-	// all that the transaction creates.
+	// Want is what is wanted of each inode that the call reads: of Lookup the directory and what the name means; of Readdir the
+	// directory, and of all that it lists exclusive leases where nobody else wants any, shared ones elsewhere; of Commit, if
+	// Exclusive, all that the transaction creates.
 	Want LeaseMode
 	// Stray says of a Commit that it brings pages of a shared mapping, and waits for nobody's cache.
 	Stray bool

@@ -209,7 +209,11 @@ func (d *DirHandle) Fsync(context.Context) error { return nil }
 
 // Release gives the handle up.
 func (d *DirHandle) Release() {
-	if !d.released.Swap(true) {
-		d.f.unhold(d.n)
+	if d.released.Swap(true) {
+		return
 	}
+	if a, _, ok := d.f.leases.attr(d.n.ino); ok {
+		d.f.leaveOrphan(&a)
+	}
+	d.f.unhold(d.n)
 }

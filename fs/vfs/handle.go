@@ -159,7 +159,11 @@ func (h *Handle) Release() {
 	n.mu.Lock()
 	n.handles--
 	n.discardIfOrphan(h.f)
+	last, a := n.handles == 0, n.attr
 	n.mu.Unlock()
+	if last && a.Ino != 0 {
+		h.f.leaveOrphan(&a)
+	}
 	h.f.unhold(n)
 }
 

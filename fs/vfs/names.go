@@ -202,7 +202,10 @@ func (f *FS) RmdirIf(ctx context.Context, g Guard, parent fs.Ino, name string) e
 	if err := f.tellPin(ctx, parent, name); err != nil {
 		return err
 	}
-	_, err := f.guarded(ctx, g, &fs.Rmdir{Parent: parent, Name: name, Time: f.now()})
+	r, err := f.guarded(ctx, g, &fs.Rmdir{Parent: parent, Name: name, Time: f.now()})
+	if err == nil && !f.pins.isHeld(r.Attr.Ino) {
+		f.leaveOrphan(&r.Attr)
+	}
 	return err
 }
 
@@ -267,13 +270,28 @@ func (f *FS) flushIno(ctx context.Context, ino fs.Ino) error {
 func (f *FS) unnamed(a fs.Attr) {
 	n := f.table.peek(a.Ino)
 	if n == nil {
+		f.leaveOrphan(&a)
 		return
 	}
 	defer f.table.release(n)
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.adopt(a)
 	n.discardIfOrphan(f)
+	open := n.handles > 0
+	n.mu.Unlock()
+	if !open {
+		f.leaveOrphan(&a)
+	}
+}
+
+// leaveOrphan gives back the lease on an inode that has no name and is not open here: nobody asks for it again.
+func (f *FS) leaveOrphan(a *fs.Attr) {
+	if a.Nlink > 0 {
+		return
+	}
+	f.leases.mu.Lock()
+	defer f.leases.mu.Unlock()
+	f.giveLeases([]fs.Ino{a.Ino})
 }
 
 // discardIfOrphan drops what is waiting of a file that nobody can reach any more; mu is held.

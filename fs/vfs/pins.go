@@ -89,6 +89,14 @@ func (p *pins) anyUntold() bool {
 	return len(p.untold) > 0
 }
 
+// isHeld reports whether an inode has a holder.
+func (p *pins) isHeld(ino fs.Ino) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.held[ino]
+	return e != nil && e.n > 0
+}
+
 // isUntold reports whether an inode is held of which the leader has not been told.
 func (p *pins) isUntold(ino fs.Ino) bool {
 	p.mu.Lock()

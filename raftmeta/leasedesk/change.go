@@ -105,7 +105,7 @@ func (w *Work) lock(ctx context.Context, names []name) error {
 func (w *Work) bear(inos []fs.Ino) {
 	_ = w.d.do(func() error {
 		for _, ino := range inos {
-			if w.d.sessions[w.session] == nil || w.d.table.Count(w.session) >= fs.LeasesMax {
+			if one := w.d.sessions[w.session]; one == nil || one.push == nil || w.d.table.Count(w.session) >= fs.LeasesMax {
 				break
 			}
 			if g := w.d.table.Born(w.session, ino); g.Mode > fs.LeaseNone {

@@ -33,14 +33,14 @@ func (d *Desk) Read(ctx context.Context, s fs.SessionID, want fs.LeaseMode, inos
 	return grants(list), nil
 }
 
-// List is Read for what a listing names: exclusive leases only where nobody else wants anything, shared ones elsewhere. Of
-// those whom others hold exclusively it waits a moment for all together, and goes without the rest: their attributes may be
+// List is Read for what a listing names, if any leases are wanted: exclusive ones where nobody else wants anything, so that who changes
+// all of it asks once, shared ones elsewhere. Of those whom others hold exclusively it waits a moment for all together, and goes without the rest: their attributes may be
 // old.
 func (d *Desk) List(ctx context.Context, s fs.SessionID, want fs.LeaseMode, inos []fs.Ino) ([]fs.Lease, error) {
 	list, err := d.ask(s, inos, func(ino fs.Ino) *lease.Request {
-		mode := want
-		if !d.table.Free(s, ino) {
-			mode = min(mode, fs.LeaseShared)
+		mode := min(want, fs.LeaseShared)
+		if mode == fs.LeaseShared && d.table.Free(s, ino) {
+			mode = fs.LeaseExclusive
 		}
 		return d.reading(s, mode, ino)
 	})
@@ -58,10 +58,11 @@ func (d *Desk) List(ctx context.Context, s fs.SessionID, want fs.LeaseMode, inos
 	return grants(list), nil
 }
 
-// reading is the request of a read; mu is held. A session that has as many leases as it may have gets no more.
+// reading is the request of a read; mu is held. A session that has as many leases as it may have gets no more, and one without a
+// stream, to which no recall could be sent, gets none.
 func (d *Desk) reading(s fs.SessionID, want fs.LeaseMode, ino fs.Ino) *lease.Request {
 	r := &lease.Request{Session: s, Ino: ino}
-	if s != 0 && want > fs.LeaseNone && (d.table.Count(s) < fs.LeasesMax || d.table.Holds(s, ino) >= want) {
+	if s != 0 && want > fs.LeaseNone && d.sessions[s].push != nil && (d.table.Count(s) < fs.LeasesMax || d.table.Holds(s, ino) >= want) {
 		r.Kind, r.Mode = lease.Hold, want
 	}
 	return r
