@@ -85,9 +85,10 @@ func TestSilentSession_ExpiresAndIsFenced(t *testing.T) {
 		t.Log(err)
 	}
 	c.eventually("its stream has ended", func() bool { return dead.Send(fs.Beat{Seq: 9}) != nil })
-	if _, err := c.leader().Attach(c.ctx(), silent.Session, fs.Held{}); !errors.Is(err, fs.ErrFenced) {
-		t.Errorf("attach after the end: %v", err)
-	}
+	c.eventually("the leader's table has followed the state", func() bool {
+		_, err := c.leader().Attach(c.ctx(), silent.Session, fs.Held{})
+		return errors.Is(err, fs.ErrFenced)
+	})
 	if _, err := c.leader().Pin(c.ctx(), silent.Session, fs.RootIno); !errors.Is(err, fs.ErrFenced) {
 		t.Errorf("pin after the end: %v", err)
 	}
