@@ -118,6 +118,8 @@ type SessionStatus struct {
 	Pins       int
 	IdleMillis int64    // since the leader last heard of it; -1: the answering node does not lead and cannot tell
 	Activity   Activity // as of the last beat; zero likewise
+	Leases     int      // that it holds; zero likewise
+	Recalls    int      // of them, that it was asked to give back and has not; zero likewise
 }
 
 // BlobsStatus counts blobs as the metadata knows them.

@@ -258,7 +258,8 @@ func (t *sessionTable) statuses() []fs.SessionStatus {
 	defer t.mu.Unlock()
 	var list []fs.SessionStatus
 	for _, e := range t.sessions {
-		list = append(list, fs.SessionStatus{Session: e.Session, Mount: e.mount, Pins: len(e.pins),
+		leases, recalls := t.desk.Counts(e.ID)
+		list = append(list, fs.SessionStatus{Session: e.Session, Mount: e.mount, Pins: len(e.pins), Leases: leases, Recalls: recalls,
 			IdleMillis: time.Since(e.heard).Milliseconds(), Activity: e.activity})
 	}
 	return list

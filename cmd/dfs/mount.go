@@ -50,9 +50,9 @@ func writeMountList(w io.Writer, s *fs.Status) error {
 	out := &strings.Builder{}
 	writeNoQuorum(out, s.Quorum, s.Node)
 	t := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "MOUNT\tON\tSESSION\tSINCE\tOPEN FILES\tHEARD OF\tVERSION")
+	fmt.Fprintln(t, "MOUNT\tON\tSESSION\tSINCE\tOPEN FILES\tHEARD OF\tLEASES\tVERSION")
 	for i := range s.Sessions {
-		writeSession(t, &s.Sessions[i], dash(s.Sessions[i].Mount.Version))
+		writeSession(t, &s.Sessions[i], leases(&s.Sessions[i]), dash(s.Sessions[i].Mount.Version))
 	}
 	_ = t.Flush() // a strings.Builder does not fail
 	_, err := io.WriteString(w, out.String())
@@ -68,6 +68,17 @@ func writeSession(t io.Writer, m *fs.SessionStatus, more ...string) {
 	cells := append([]string{m.Mount.Path, fmt.Sprintf("%s, pid %d", m.Mount.Host, m.Mount.PID), fmt.Sprint(m.ID),
 		m.Mount.Opened.Std().Format("2006-01-02 15:04:05"), pins, heard}, more...)
 	fmt.Fprintln(t, strings.Join(cells, "\t"))
+}
+
+// leases says how many a mount has, and how many of them it was asked to give back and has not.
+func leases(m *fs.SessionStatus) string {
+	switch {
+	case m.IdleMillis < 0:
+		return "?"
+	case m.Recalls > 0:
+		return fmt.Sprintf("%d, %d asked back", m.Leases, m.Recalls)
+	}
+	return fmt.Sprint(m.Leases)
 }
 
 // writeNoQuorum says what an answer is worth that was given without a quorum.

@@ -3358,6 +3358,8 @@ type SessionStatus struct {
 	Pins          uint64                 `protobuf:"varint,3,opt,name=pins,proto3" json:"pins,omitempty"`
 	IdleMillis    int64                  `protobuf:"zigzag64,4,opt,name=idle_millis,json=idleMillis,proto3" json:"idle_millis,omitempty"`
 	Activity      *Activity              `protobuf:"bytes,5,opt,name=activity,proto3" json:"activity,omitempty"`
+	Leases        uint64                 `protobuf:"varint,6,opt,name=leases,proto3" json:"leases,omitempty"`
+	Recalls       uint64                 `protobuf:"varint,7,opt,name=recalls,proto3" json:"recalls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3425,6 +3427,20 @@ func (x *SessionStatus) GetActivity() *Activity {
 		return x.Activity
 	}
 	return nil
+}
+
+func (x *SessionStatus) GetLeases() uint64 {
+	if x != nil {
+		return x.Leases
+	}
+	return 0
+}
+
+func (x *SessionStatus) GetRecalls() uint64 {
+	if x != nil {
+		return x.Recalls
+	}
+	return 0
 }
 
 type BlobsStatus struct {
@@ -4409,14 +4425,16 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x06member\x18\x03 \x01(\bR\x06member\x12\x18\n" +
 	"\aapplied\x18\x04 \x01(\x04R\aapplied\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\tR\aversion\x12\x18\n" +
-	"\astoring\x18\x06 \x01(\bR\astoring\"\xd1\x01\n" +
+	"\astoring\x18\x06 \x01(\bR\astoring\"\x83\x02\n" +
 	"\rSessionStatus\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12(\n" +
 	"\x05mount\x18\x02 \x01(\v2\x12.dfs.meta.v1.MountR\x05mount\x12\x12\n" +
 	"\x04pins\x18\x03 \x01(\x04R\x04pins\x12\x1f\n" +
 	"\vidle_millis\x18\x04 \x01(\x12R\n" +
 	"idleMillis\x121\n" +
-	"\bactivity\x18\x05 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\"\x9d\x01\n" +
+	"\bactivity\x18\x05 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\x12\x16\n" +
+	"\x06leases\x18\x06 \x01(\x04R\x06leases\x12\x18\n" +
+	"\arecalls\x18\a \x01(\x04R\arecalls\"\x9d\x01\n" +
 	"\vBlobsStatus\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1d\n" +

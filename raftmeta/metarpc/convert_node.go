@@ -68,12 +68,12 @@ func fromRemoval(r *metapb.RemovalReply) *fs.Removal {
 }
 
 func toSessionStatus(s fs.SessionStatus) *metapb.SessionStatus {
-	return &metapb.SessionStatus{Session: toSession(s.Session), Mount: toMount(s.Mount), Pins: uint64(s.Pins), IdleMillis: s.IdleMillis,
+	return &metapb.SessionStatus{Session: toSession(s.Session), Mount: toMount(s.Mount), Pins: uint64(s.Pins), Leases: uint64(s.Leases), Recalls: uint64(s.Recalls), IdleMillis: s.IdleMillis,
 		Activity: toActivity(s.Activity)}
 }
 
 func fromSessionStatus(s *metapb.SessionStatus) fs.SessionStatus {
-	return fs.SessionStatus{Session: fromSession(s.GetSession()), Mount: fromMount(s.GetMount()), Pins: int(s.GetPins()),
+	return fs.SessionStatus{Session: fromSession(s.GetSession()), Mount: fromMount(s.GetMount()), Pins: int(s.GetPins()), Leases: int(s.GetLeases()), Recalls: int(s.GetRecalls()),
 		IdleMillis: s.GetIdleMillis(), Activity: fromActivity(s.GetActivity())}
 }
 
