@@ -45,7 +45,7 @@ func TestMountList_TellsWhatOnlyTheLeaderKnows(t *testing.T) {
 	if l := line(t, out.String(), "/mnt/x"); !strings.Contains(l, "0.9s ago") || !strings.Contains(l, "v1") {
 		t.Error(l)
 	}
-	if l := line(t, out.String(), "/mnt/y"); strings.Count(l, "?") != 2 {
+	if l := line(t, out.String(), "/mnt/y"); strings.Count(l, "?") != 3 {
 		t.Error(l)
 	}
 }
