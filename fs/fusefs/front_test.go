@@ -178,17 +178,17 @@ func TestGoneInode_IsStaleAndGoneNameIsNot(t *testing.T) {
 }
 
 func TestCacheTimeout_CoversEntriesAttributesAndAbsence(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.CacheTimeout = 3 * time.Second })
+	r := newRig(t, func(c *Config) { c.CacheTimeout = time.Hour // more than any lease })
 	r.mkdir("d")
 	h := header(1)
 	var entry fuse.EntryOut
 	r.ok("lookup", r.Lookup(nil, &h, "d", &entry))
-	if entry.EntryTimeout() != 3*time.Second || entry.AttrTimeout() != 3*time.Second || entry.Generation != 1 {
+	if entry.EntryTimeout() != time.Hour || entry.AttrTimeout() != time.Hour || entry.Generation != 1 {
 		t.Errorf("%+v", entry)
 	}
 	entry = fuse.EntryOut{}
 	r.ok("lookup of nothing", r.Lookup(nil, &h, "nothing", &entry))
-	if entry.NodeId != 0 || entry.EntryTimeout() != 3*time.Second {
+	if entry.NodeId != 0 || entry.EntryTimeout() != time.Hour {
 		t.Errorf("%+v", entry)
 	}
 }
