@@ -178,7 +178,7 @@ func TestGoneInode_IsStaleAndGoneNameIsNot(t *testing.T) {
 }
 
 func TestCacheTimeout_CoversEntriesAttributesAndAbsence(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.CacheTimeout = time.Hour // more than any lease })
+	r := newRig(t, func(c *Config) { c.CacheTimeout = time.Hour })
 	r.mkdir("d")
 	h := header(1)
 	var entry fuse.EntryOut
