@@ -34,6 +34,11 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for valid := time.Duration(0); valid == 0; { // until leases are to be had
+		if _, valid, err = engine.GetattrFor(t.Context(), fs.RootIno); err != nil {
+			t.Fatal(err)
+		}
+	}
 	logs := &strings.Builder{}
 	cfg := Config{FS: engine, Logger: slog.New(slog.NewTextHandler(logs, nil))}
 	if change != nil {
