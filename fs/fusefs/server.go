@@ -129,10 +129,6 @@ func (s *Server) statusFiles() map[string]func() string {
 	return files
 }
 
-// InvalidateNames makes the kernel ask once more for every name that it has cached. It does not block. Kernels before
-// 6.16 cannot; the error then wraps EINVAL.
-func (s *Server) InvalidateNames() error { return s.dev.incEpoch() }
-
 // busyPoll is how often a busy mount is tried to be unmounted again.
 const busyPoll = 100 * time.Millisecond
 

@@ -92,6 +92,7 @@ func (f *FS) close(ctx context.Context) error {
 	lost := f.budget.inUse()
 	f.cancel()
 	f.tasks.wait()
+	f.loseLeases()
 	if lost > 0 {
 		err = errors.Join(err, fmt.Errorf("close: about %d bytes could not be flushed and are lost: %w", lost, fs.ErrUnavailable))
 	}

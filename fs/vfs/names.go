@@ -17,6 +17,9 @@ func (f *FS) Lookup(ctx context.Context, dir fs.Ino, name string) (fs.Attr, erro
 
 // LookupFor is Lookup that tells how long the answer may be believed, ErrNotExist too.
 func (f *FS) LookupFor(ctx context.Context, dir fs.Ino, name string) (fs.Attr, Validity, error) {
+	if len(name) > fs.NameMax {
+		return fs.Attr{}, Validity{}, fmt.Errorf("a name of %d bytes: %w", len(name), fs.ErrNameTooLong)
+	}
 	ino, a, valid, ok := f.leases.name(dir, name)
 	switch {
 	case ok && ino == 0:

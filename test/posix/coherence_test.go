@@ -178,19 +178,6 @@ func TestReplacingByRename_NeverShowsAGap(t *testing.T) {
 	}
 }
 
-func TestInvalidateNames_MakesTheKernelAskAgain(t *testing.T) {
-	r := start(t, 2, options{CacheMillis: 3_600_000})
-	a, b := r.opts.Dirs[0], r.opts.Dirs[1]
-	must(t, os.WriteFile(a+"/f", nil, 0o644))
-	must(t, stat(b+"/f"))
-	must(t, os.Rename(a+"/f", a+"/g"))
-	must(t, stat(b+"/f")) // it believes in the old name, for an hour
-	if _, err := r.tell(command{Do: "invalidate", Mount: 1}); err != nil {
-		t.Skip("this kernel cannot: ", err)
-	}
-	want(t, "stat of the old name", stat(b+"/f"), unix.ENOENT)
-}
-
 func TestOtherMount_SeesChangeThatKeptTheTimes_ThroughAnOpenFile(t *testing.T) {
 	a, b := two(t)
 	must(t, os.WriteFile(a+"/f", bytes.Repeat([]byte("a"), 5000), 0o644))

@@ -38,7 +38,7 @@ type options struct {
 
 // command is what a test tells the server, one JSON object a line on its standard input; one reply answers each.
 type command struct {
-	Do    string // "fault", "clear", "stats", "unmount", "invalidate", "check"
+	Do    string // "fault", "clear", "stats", "unmount", "check"
 	Mount int
 	Step  string  // of a fault: the name of a call to the metadata
 	Err   fs.Code // what the fault returns; CodeOK: it hangs until "clear"
@@ -147,8 +147,6 @@ func (s *server) do(c *command, r *reply) error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.Wait)*time.Millisecond)
 		defer cancel()
 		return s.mounts[c.Mount].Unmount(ctx)
-	case "invalidate":
-		return s.mounts[c.Mount].InvalidateNames()
 	case "check":
 		return s.cluster.Check()
 	default:

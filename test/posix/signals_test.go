@@ -81,21 +81,23 @@ func signalAllThreads(sig syscall.Signal) error {
 func TestHungCluster_FailsInBoundedTime(t *testing.T) {
 	r := start(t, 1, options{OpTimeoutMillis: 500})
 	must(t, os.WriteFile(r.dir()+"/f", []byte("x"), 0o644))
-	r.must(command{Do: "fault", Step: "getattr"})
+	r.must(command{Do: "fault", Step: "lookup"})
 	begin := time.Now()
 	var st unix.Stat_t
-	want(t, "stat", unix.Stat(r.dir(), &st), unix.EHOSTUNREACH)
+	want(t, "stat of what is not known", unix.Stat(r.dir()+"/g", &st), unix.EHOSTUNREACH)
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	r.must(command{Do: "clear"})
 	must(t, unix.Stat(r.dir(), &st))
-	eventually(t, "the log tells of it", func() bool { return strings.Contains(r.log.String(), "op=getattr") })
+	eventually(t, "the log tells of it", func() bool { return strings.Contains(r.log.String(), "op=lookup") })
 }
 
 func TestErrorsOfTheCluster_AreLoggedWithoutAFlood(t *testing.T) {
 	r := start(t, 1, options{OpTimeoutMillis: 500})
-	r.must(command{Do: "fault", Step: "getxattr", Err: fs.CodeCorrupt})
+	for _, step := range []string{"getxattr", "listxattr"} {
+		r.must(command{Do: "fault", Step: step, Err: fs.CodeCorrupt})
+	}
 	for range 200 {
 		_, err := unix.Getxattr(r.dir(), "user.a", nil)
 		want(t, "getxattr", err, unix.EIO)
