@@ -95,11 +95,13 @@ func TestHungCluster_FailsInBoundedTime(t *testing.T) {
 
 func TestErrorsOfTheCluster_AreLoggedWithoutAFlood(t *testing.T) {
 	r := start(t, 1, options{OpTimeoutMillis: 500})
+	f := r.dir() + "/f" // nobody has asked for its attributes yet
+	must(t, os.WriteFile(f, nil, 0o644))
 	for _, step := range []string{"getxattr", "listxattr"} {
 		r.must(command{Do: "fault", Step: step, Err: fs.CodeCorrupt})
 	}
 	for range 200 {
-		_, err := unix.Getxattr(r.dir(), "user.a", nil)
+		_, err := unix.Getxattr(f, "user.a", nil)
 		want(t, "getxattr", err, unix.EIO)
 	}
 	r.must(command{Do: "clear"})
