@@ -92,6 +92,13 @@ func (g *gate) Getxattr(ctx context.Context, ino fs.Ino, name string) ([]byte, e
 	return g.Meta.Getxattr(ctx, ino, name)
 }
 
+func (g *gate) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
+	if err := g.pass(ctx, "listxattr"); err != nil {
+		return nil, err
+	}
+	return g.Meta.Listxattr(ctx, ino)
+}
+
 func (g *gate) Commit(ctx context.Context, tx *fs.Tx) (*fs.TxResult, error) {
 	if err := g.pass(ctx, "commit"); err != nil {
 		return nil, err
