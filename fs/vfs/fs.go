@@ -73,7 +73,7 @@ func New(ctx context.Context, cfg Config, meta fs.Meta, blobs Blobs) (*FS, error
 	}
 	f.sessions = newRegistrar(r)
 	f.heard()
-	for _, loop := range []func(context.Context){f.keep, f.flushLoop, f.resolveDoubts} {
+	for _, loop := range []func(context.Context){f.keep, f.flushLoop, f.resolveDoubts, f.watchLapse} {
 		f.spawn(func() { loop(f.life) })
 	}
 	return f, nil

@@ -400,3 +400,31 @@ func TestAppends_OfTwoMountsAreAllThereAndWhole(t *testing.T) {
 		t.Fatalf("%d lines that nobody wrote", len(seen))
 	}
 }
+
+// A mount that was stopped may have answered its kernel late.
+func TestLapsedLeases_AreTakenBackFromTheFront(t *testing.T) {
+	w := newWorld(t, localmeta.Config{TimeoutMillis: 300})
+	m := w.leased(t, Config{})
+	k := &kernel{}
+	m.SetKernel(k)
+	ino := m.create("f").Ino()
+	if _, valid, err := m.GetattrFor(ctxT(t), ino); err != nil || valid == 0 || valid > 300*time.Millisecond {
+		t.Fatal(valid, err)
+	}
+	m.sw.set("beat", fs.ErrUnavailable)
+	m.sw.set("attach", fs.ErrUnavailable)
+	eventually(t, "the front forgets", func() bool { k.mu.Lock(); defer k.mu.Unlock(); return k.dropped[ino] > 0 && k.names > 0 })
+	asked := func() int {
+		return m.asked(func() {
+			if _, err := m.Getattr(ctxT(t), ino); err != nil {
+				t.Fatal(err)
+			}
+		}, "getattr")
+	}
+	if asked() == 0 {
+		t.Fatal("a lease is used when its time is over")
+	}
+	m.sw.set("beat", nil)
+	m.sw.set("attach", nil)
+	eventually(t, "leases are as good as before", func() bool { return asked() == 0 })
+}

@@ -38,6 +38,7 @@ type leases struct {
 	known   map[fs.Ino]*known // of each lease held
 	lru     *list.List        // of *known, the least recently used in front
 	kernel  Kernel
+	over    bool // leases may be used no more, and kernel has been told
 	acks    []fs.LeaseAck
 	due     chan struct{}            // has a token when acks wait
 	sent    map[uint64]time.Duration // when the beats left that are not answered
@@ -228,6 +229,45 @@ func (f *FS) loseLeases() {
 	l.wake()
 	l.mu.Unlock()
 	dropFrom(kernel, told, true)
+}
+
+// lapseTick is how often it is looked whether leases may be used no more.
+const lapseTick = 100 * time.Millisecond
+
+// watchLapse has the front forget everything when leases may be used no more, until ctx ends. It was told to believe nothing for
+// longer; but this process may have been stopped between reckoning that and answering.
+func (f *FS) watchLapse(ctx context.Context) {
+	tick := time.NewTicker(lapseTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			kernel, told := f.leases.lapsed()
+			dropFrom(kernel, told, false)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lapsed is what a front was told, if leases may be used no more, once. What is answered after that was asked before it, and the
+// kernel takes it as old.
+func (l *leases) lapsed() (Kernel, []*known) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.over
+	l.over = l.clock() >= l.holder.Until()
+	if l.kernel == nil || !l.over || before {
+		return nil, nil
+	}
+	var told []*known
+	for _, k := range l.known {
+		if k.told {
+			copied := *k
+			told = append(told, &copied)
+		}
+	}
+	return l.kernel, told
 }
 
 // dropFrom has a front forget what it was told of inodes.
