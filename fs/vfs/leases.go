@@ -3,6 +3,7 @@ package vfs
 import (
 	"container/list"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -270,12 +271,14 @@ func (l *leases) lapsed() (Kernel, []*known) {
 	return l.kernel, told
 }
 
-// dropFrom has a front forget what it was told of inodes.
+// dropFrom has a front forget what it was told of inodes. What names mean goes with their directory; one that is removed has none.
 func dropFrom(kernel Kernel, told []*known, pages bool) {
 	if kernel == nil || len(told) == 0 {
 		return
 	}
-	kernel.DropNames()
+	if slices.ContainsFunc(told, func(k *known) bool { return k.attr.Ino == 0 || k.attr.IsDir() && k.attr.Nlink > 0 }) {
+		kernel.DropNames()
+	}
 	for _, k := range told {
 		if pages && k.attr.Type == fs.TypeRegular {
 			kernel.DropPages(k.ino)
