@@ -194,18 +194,19 @@ func (s *Server) options() *fuse.MountOptions {
 		// An answer of 1 MiB and its header do not fit into a pipe of 1 MiB, and our data is not in a file anyway.
 		DisableSplice:        true,
 		EnableSymlinkCaching: true,
-		ExtraCapabilities:    extraCapabilities,
-		PanicHandler:         s.front.panicked,
-		Debug:                s.cfg.Debug,
-		Logger:               slog.NewLogLogger(s.cfg.Logger.Handler(), level),
+		// The kernel takes the names of such a listing as new even if it was told to forget them since it asked.
+		DisableReadDirPlus: true,
+		ExtraCapabilities:  extraCapabilities,
+		PanicHandler:       s.front.panicked,
+		Debug:              s.cfg.Debug,
+		Logger:             slog.NewLogLogger(s.cfg.Logger.Handler(), level),
 	}
 }
 
 // extraCapabilities are those beyond go-fuse's: O_TRUNC comes with OPEN instead of a SETATTR behind it; we clear set-id
-// bits (privileges.go); READDIRPLUS only where the attributes are used; direct I/O side by side; and mmap on append
-// handles, which bypass the page cache.
-const extraCapabilities = fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_READDIRPLUS_AUTO |
-	fuse.CAP_ASYNC_DIO | fuse.CAP_DIRECT_IO_ALLOW_MMAP
+// bits (privileges.go); direct I/O side by side; and mmap on handles that can write, which bypass the page cache.
+const extraCapabilities = fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_ASYNC_DIO |
+	fuse.CAP_DIRECT_IO_ALLOW_MMAP
 
 // setReadAhead tells the kernel how far to read ahead; the FUSE handshake cannot go beyond 128 KiB. The knob belongs to
 // root, and the mount works without.
