@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ type Mount struct {
 	*Process
 	Dir     string
 	cluster *Cluster
+	host    string // in whose network namespace it runs; empty: the clients'
+	program string // empty: dfsmount
 }
 
 // Mount mounts the cluster on a directory of its own, in the foreground of a child process, and waits until it answers.
@@ -29,9 +32,27 @@ func (c *Cluster) Mount(flags ...string) *Mount {
 // MountWith is Mount with env such as "DFS_FAILPOINTS=…".
 func (c *Cluster) MountWith(env []string, flags ...string) *Mount {
 	c.t.Helper()
+	return c.start(&Mount{}, env, flags)
+}
+
+// MountAt is Mount on a host of its own, which Fabric.CutHost can cut off.
+func (c *Cluster) MountAt(host string, flags ...string) *Mount {
+	c.t.Helper()
+	c.net.host(host)
+	return c.start(&Mount{host: host}, nil, flags)
+}
+
+// MountBy is MountWith by another program than dfsmount, which understands the same arguments.
+func (c *Cluster) MountBy(program string, env []string, flags ...string) *Mount {
+	c.t.Helper()
+	return c.start(&Mount{program: program}, env, flags)
+}
+
+func (c *Cluster) start(m *Mount, env, flags []string) *Mount {
+	c.t.Helper()
 	NeedFUSE(c.t)
 	c.mounts++
-	m := &Mount{Dir: c.MountPoint(fmt.Sprintf("mnt%d", c.mounts)), cluster: c}
+	m.Dir, m.cluster = c.MountPoint(fmt.Sprintf("mnt%d", c.mounts)), c
 	m.Start(env, flags...)
 	return m
 }
@@ -50,9 +71,13 @@ func (c *Cluster) MountPoint(name string) string {
 // Start mounts, or mounts again, with env such as "DFS_FAILPOINTS=…".
 func (m *Mount) Start(env []string, flags ...string) {
 	m.cluster.t.Helper()
-	argv := append([]string{Program(m.cluster.t, "dfsmount"), "--foreground", m.cluster.Addrs(), m.Dir}, flags...)
+	program := m.program
+	if program == "" {
+		program = Program(m.cluster.t, "dfsmount")
+	}
+	argv := append([]string{program, "--foreground", m.cluster.Addrs(), m.Dir}, flags...)
 	if m.cluster.net != nil {
-		argv = m.cluster.net.within(clientNamespace, append(argv, "--insecure"))
+		argv = m.cluster.net.within(cmp.Or(m.host, clientNamespace), append(argv, "--insecure"))
 	}
 	name := filepath.Base(m.Dir)
 	m.Process = start(m.cluster.t, name, filepath.Join(m.cluster.Dir, name+".log"), env, argv...)

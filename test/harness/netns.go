@@ -109,21 +109,33 @@ func (f *Fabric) within(name string, argv []string) []string {
 // Cut cuts a node off: packets are dropped both ways, without a word to anybody, as when a cable is pulled.
 func (f *Fabric) Cut(n *Node) {
 	f.t.Helper()
-	f.nft(n, `table inet cut {
-		chain in { type filter hook input priority 0; policy drop; iif lo accept; }
-		chain out { type filter hook output priority 0; policy drop; oif lo accept; }
-	}`)
+	f.CutHost(n.Name)
 }
 
 // Heal undoes Cut.
 func (f *Fabric) Heal(n *Node) {
 	f.t.Helper()
-	f.nft(n, "delete table inet cut")
+	f.HealHost(n.Name)
 }
 
-func (f *Fabric) nft(n *Node, rules string) {
+// CutHost is Cut for any host.
+func (f *Fabric) CutHost(host string) {
 	f.t.Helper()
-	r := Command{Argv: f.within(n.Name, []string{"nft", "-f", "-"}), Stdin: rules, Timeout: 10 * time.Second}.Exec()
+	f.nft(host, `table inet cut {
+		chain in { type filter hook input priority 0; policy drop; iif lo accept; }
+		chain out { type filter hook output priority 0; policy drop; oif lo accept; }
+	}`)
+}
+
+// HealHost undoes CutHost.
+func (f *Fabric) HealHost(host string) {
+	f.t.Helper()
+	f.nft(host, "delete table inet cut")
+}
+
+func (f *Fabric) nft(host, rules string) {
+	f.t.Helper()
+	r := Command{Argv: f.within(host, []string{"nft", "-f", "-"}), Stdin: rules, Timeout: 10 * time.Second}.Exec()
 	if err := r.Failure(); err != nil {
 		f.t.Fatalf("nft: %v", err)
 	}
