@@ -4,7 +4,7 @@ VERSION    ?= $(shell git describe --always --dirty 2>/dev/null || echo devel)
 LDFLAGS    := -s -w -X dfs/cmd/internal/version.version=$(VERSION)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build packages demo demo-down test race fuzz check format vet staticcheck bench generate
+.PHONY: help build packages demo demo-down test race fuzz torture check format vet staticcheck bench generate
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -35,6 +35,10 @@ fuzz: ## every fuzz target for FUZZTIME each; their seeds are part of the tests
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	done
 
+TORTURE ?= 200000
+torture: ## two mounts, random operations and faults, for TORTURE operations; about half an hour
+	go test -count=1 -run TestTorture_TwoMounts -v -timeout 3h ./test/e2e -torture.ops $(TORTURE)
+
 check: format vet staticcheck test ## what CI runs
 
 format:
@@ -46,8 +50,8 @@ vet:
 staticcheck:
 	$(STATICCHECK) ./...
 
-bench: ## micro-benchmarks
-	go test -run '^$$' -bench . -benchtime 2s ./...
+bench: ## micro-benchmarks; test/bench, which measures whole mounts, is run by hand
+	go test -run '^$$' -bench . -benchtime 2s $$(go list ./... | grep -v /test/bench)
 
 generate: ## Go code from the .proto files; needs protoc, protoc-gen-go and protoc-gen-go-grpc
 	protoc --go_out=. --go_opt=module=dfs --go-grpc_out=. --go-grpc_opt=module=dfs \

@@ -7,6 +7,15 @@ import (
 	"testing"
 
 	"dfs/test/harness"
+	"dfs/test/torture"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+func TestMain(m *testing.M) {
+	if env := os.Getenv(torture.WorkerEnv); env != "" {
+		os.Exit(torture.WorkerMain(env))
+	}
+	if os.Getenv(staleEnv) != "" {
+		os.Exit(staleMain(os.Args[1:]))
+	}
+	os.Exit(harness.Main(m))
+}
