@@ -6,15 +6,18 @@ type Op interface{ isOp() }
 
 // Create makes an inode and, unless Parent is 0, its name. Ino comes from a range allotted to the session. With Parent
 // 0 the inode has no name (O_TMPFILE): it is an orphan until a Link names it, and is reaped when nobody pins it.
-// Errors: ErrExist, ErrNotDir, ErrNotExist (Parent), ErrNameTooLong, ErrInvalid.
+// What it inherits, the group of a set-gid directory and access by a default ACL, comes from Parent, or else from Near.
+// Errors: ErrExist, ErrNotDir, ErrNotExist (Parent, Near), ErrNameTooLong, ErrInvalid.
 type Create struct {
 	Parent Ino
+	Near   Ino // without a Parent: the directory that O_TMPFILE was opened in; 0: nothing is inherited
 	Name   string
 	Ino    Ino
 	Type   FileType
-	Mode   uint32
+	Mode   uint32 // as the caller asked for it
+	Umask  uint32 // permissions taken from Mode, unless a default ACL is inherited: that decides instead
 	UID    uint32
-	GID    uint32 // the caller's; a set-gid parent overrides it
+	GID    uint32 // the caller's; a set-gid directory overrides it
 	Rdev   uint32
 	Target string // of a symlink, 1 … PathMax bytes
 	Time   Time
@@ -121,16 +124,20 @@ const (
 	XattrReplace XattrFlags = 2
 )
 
-// Setxattr sets an extended attribute.
+// Setxattr sets an extended attribute. An ACL (IsACL) must be well-formed (ErrInvalid); the permissions of the mode become
+// those of an access ACL, which is not kept if it says no more than they do. A symlink has none (ErrNotSupported), and only a
+// directory has a default one (ErrAccess).
 type Setxattr struct {
 	Ino   Ino
 	Name  string // 1 … NameMax bytes, with its namespace ("user.", …)
 	Value []byte // at most XattrMax bytes
 	Flags XattrFlags
 	Time  Time
+	// KillSetgid takes the set-gid bit with an access ACL: who sets it is not of the inode's group, and not privileged.
+	KillSetgid bool
 }
 
-// Removexattr removes an extended attribute; ErrNoXattr if there is none.
+// Removexattr removes an extended attribute; ErrNoXattr if there is none, unless it is an ACL: then nothing happens.
 type Removexattr struct {
 	Ino  Ino
 	Name string

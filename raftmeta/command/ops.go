@@ -109,6 +109,8 @@ func wireOp(c *wire.Coder, p *fs.Op) {
 		c.String(&o.Target)
 		wire.Int(c, &o.Time)
 		c.Bool(&o.Pin)
+		wire.Uint(c, &o.Near)
+		wire.Uint(c, &o.Umask)
 	case *fs.Link:
 		wire.Uint(c, &o.Ino)
 		wireName(c, &o.Parent, &o.Name)
@@ -162,6 +164,7 @@ func wireOp(c *wire.Coder, p *fs.Op) {
 		c.Blob(&o.Value)
 		wire.Uint(c, &o.Flags)
 		wire.Int(c, &o.Time)
+		c.Bool(&o.KillSetgid)
 	case *fs.Removexattr:
 		wire.Uint(c, &o.Ino)
 		c.String(&o.Name)

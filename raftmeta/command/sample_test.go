@@ -9,7 +9,7 @@ import (
 // ops has one operation of each kind, commands one command of each, with a value in every field.
 func ops() []fs.Op {
 	return []fs.Op{
-		&fs.Create{Parent: 1, Name: "a", Ino: 2, Type: fs.TypeSymlink, Mode: 0o777, UID: 3, GID: 4, Rdev: 5, Target: "t", Time: 6, Pin: true},
+		&fs.Create{Parent: 1, Name: "a", Ino: 2, Type: fs.TypeSymlink, Mode: 0o777, UID: 3, GID: 4, Rdev: 5, Target: "t", Time: 6, Pin: true, Near: 7, Umask: 8},
 		&fs.Link{Ino: 1, Parent: 2, Name: "a", Time: 3},
 		&fs.Unlink{Parent: 1, Name: "a", Time: 2},
 		&fs.Rmdir{Parent: 1, Name: "a", Time: 2},
@@ -19,7 +19,7 @@ func ops() []fs.Op {
 			{Off: 1, Len: 2, Blob: fs.BlobID{Session: 3, Counter: 4}, BlobOff: 5}, {Off: 6, Len: 2, Data: []byte("xy")}}},
 		&fs.Allocate{Ino: 1, Off: 2, Len: 3, Mode: fs.AllocateZero, KeepSize: true, Time: 4, KillPriv: true},
 		&fs.Clone{Src: 1, SrcOff: 2, Dst: 3, DstOff: 4, Len: 5, Time: 6, KillPriv: true},
-		&fs.Setxattr{Ino: 1, Name: "a", Value: []byte("v"), Flags: fs.XattrReplace, Time: 2},
+		&fs.Setxattr{Ino: 1, Name: "a", Value: []byte("v"), Flags: fs.XattrReplace, Time: 2, KillSetgid: true},
 		&fs.Removexattr{Ino: 1, Name: "a", Time: 2},
 		&fs.Check{Ino: 1, Version: 2},
 	}

@@ -45,6 +45,7 @@ func sample(t *testing.T) *Memory {
 		&fs.Write{Ino: 3, Extents: []fs.Extent{{Len: 5, Blob: blobID(1)}, {Off: 9, Len: 2, Data: []byte("ab")}}, Time: 4},
 		&fs.Write{Ino: 5, Extents: []fs.Extent{{Len: 5, Blob: blobID(2)}}, Time: 4},
 		&fs.Setxattr{Ino: 3, Name: "user.x", Value: []byte("v"), Time: 5},
+		&fs.Setxattr{Ino: 3, Name: fs.XattrACLAccess, Value: sampleACL.encode(), Time: 5},
 	}}}
 	for n, replicas := range [][]fs.NodeID{{"n1", "n2", "n3"}, {"n1", "n2"}, {"n1", "n3"}} {
 		tx.Blobs = append(tx.Blobs, fs.BlobInfo{ID: blobID(uint64(n + 1)), Length: 10, Sum: 5, Replicas: replicas})
@@ -55,6 +56,9 @@ func sample(t *testing.T) *Memory {
 	}
 	return kv
 }
+
+// sampleACL is what the file's mode, 0640, shows as rw-r-----.
+var sampleACL = acl{{aclUserObj, 6, aclNobody}, {aclUser, 6, 7}, {aclGroupObj, 4, aclNobody}, {aclMask, 4, aclNobody}, {aclOther, 0, aclNobody}}
 
 // Whatever single record goes missing, or is not what it should be, Check notices.
 func TestCheck_NoticesEveryLostRecord(t *testing.T) {
@@ -111,6 +115,7 @@ func TestCheck_NoticesWrongRecords(t *testing.T) {
 		"future version": func() { i.Version += 1000 }, "parent": func() { i.Parent = 1 },
 		"nameless": func() { i.nameless = true }, "xattrs": func() { i.xattrBytes++ },
 		"home": func() { i.home = 1 }, "no home": func() { i.home = 0 }, "wards": func() { i.wards++ },
+		"not the ACL's mode": func() { i.Mode ^= 0o10 },
 	} {
 		i = inode{}
 		alter("file: "+what, inodeKey(3), &i, change)
@@ -147,6 +152,15 @@ func TestCheck_NoticesWrongRecords(t *testing.T) {
 	var x extent
 	alter("extent: blob offset", extentKey(3, 5), &x, func() { x.BlobOff = 6 })
 	alter("extent: blob", extentKey(3, 5), &x, func() { x.Blob.Counter = 2 })
+	var v xattr
+	for what, change := range map[string]func(){
+		"others first": func() { v.value[4], v.value[len(v.value)-8] = aclOther, aclUserObj },
+		"other mode":   func() { v.value[len(v.value)-6] = 1 },
+		"version":      func() { v.value[0] = 3 },
+	} {
+		v = xattr{}
+		alter("ACL: "+what, xattrKey(3, fs.XattrACLAccess), &v, change)
+	}
 	var j token
 	for what, change := range map[string]func(){
 		"no use": func() { j.uses = 0 }, "less than none": func() { j.uses, j.keys = -1, make([]fs.TokenHash, 2) },

@@ -132,10 +132,26 @@ func (a *audit) xattr(key, value []byte) error {
 	}
 	ino, err := keyNumber(key, 1)
 	a.xattrs[fs.Ino(ino)] += uint64(len(key) - 9 + len(x.value))
-	if a.inodes[fs.Ino(ino)] == nil {
+	if i := a.inodes[fs.Ino(ino)]; i == nil {
 		a.fault("an xattr of inode %d, which is absent", ino)
+	} else if name := string(key[9:]); fs.IsACL(name) {
+		a.acl(i, name, x.value)
 	}
 	return err
+}
+
+// acl checks that an ACL is one that may be there, and that the mode of the inode agrees with it.
+func (a *audit) acl(i *inode, name string, value []byte) {
+	l, ok := parseACL(value)
+	ok = ok && len(l) > 0 && i.Type != fs.TypeSymlink
+	if name == fs.XattrACLAccess {
+		ok = ok && !l.minimal() && l.mode() == i.Mode&fs.ModePerm
+	} else {
+		ok = ok && i.IsDir()
+	}
+	if !ok {
+		a.fault("inode %d has %s %x, and is %+v", i.Ino, name, value, i)
+	}
 }
 
 // checkInodes compares what inodes say of themselves with what was counted.

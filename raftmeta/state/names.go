@@ -139,13 +139,10 @@ func (c *change) create(s *SessionRecord, o *fs.Create) (about, error) {
 	if err != nil {
 		return about{}, err
 	}
-	if p.dir.Mode&fs.ModeSetgid != 0 {
-		i.GID = p.dir.GID
-		if i.IsDir() {
-			i.Mode |= fs.ModeSetgid
-		}
-	}
 	if err := attach(p.dir, i); err != nil {
+		return about{}, err
+	}
+	if err := c.inherit(i, p.dir, o.Umask); err != nil {
 		return about{}, err
 	}
 	c.born(i)
@@ -161,6 +158,9 @@ func (c *change) createNameless(s *SessionRecord, o *fs.Create, i *inode) (about
 	if o.Name != "" || i.IsDir() {
 		return about{}, refuse(fs.ErrInvalid)
 	}
+	if err := c.inheritNear(i, o); err != nil {
+		return about{}, err
+	}
 	i.Nlink, i.nameless = 0, true
 	if s.bound() {
 		root, err := c.existing(s.Root) // it may have been removed
@@ -174,7 +174,7 @@ func (c *change) createNameless(s *SessionRecord, o *fs.Create, i *inode) (about
 }
 
 func checkCreate(o *fs.Create) error {
-	if !o.Type.Valid() {
+	if !o.Type.Valid() || o.Parent != 0 && o.Near != 0 {
 		return refuse(fs.ErrInvalid)
 	}
 	if o.Type != fs.TypeSymlink {

@@ -74,10 +74,13 @@ func (c *change) admit(s *SessionRecord, op fs.Op) error {
 func subjects(op fs.Op) ([]fs.Ino, error) {
 	switch o := op.(type) {
 	case *fs.Create:
-		if o.Parent == 0 {
-			return nil, nil
+		switch {
+		case o.Parent != 0:
+			return []fs.Ino{o.Parent}, nil
+		case o.Near != 0:
+			return []fs.Ino{o.Near}, nil
 		}
-		return []fs.Ino{o.Parent}, nil
+		return nil, nil
 	case *fs.Link:
 		return []fs.Ino{o.Ino, o.Parent}, nil
 	case *fs.Unlink:

@@ -28,6 +28,9 @@ func (c *change) setattr(o *fs.Setattr) (about, error) {
 	}
 	o.Apply(&i.Attr)
 	c.touch(i)
+	if o.Set&fs.SetMode != 0 {
+		return about{inode: i}, c.chmodACL(i)
+	}
 	return about{inode: i}, nil
 }
 

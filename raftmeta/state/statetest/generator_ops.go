@@ -8,7 +8,7 @@ import (
 
 // op makes an operation.
 func (g *Generator) op(c *client) fs.Op {
-	switch g.choose(24) {
+	switch g.choose(26) {
 	case 0, 1, 2, 3, 4, 5:
 		return g.create(c)
 	case 6, 7:
@@ -35,6 +35,11 @@ func (g *Generator) op(c *client) fs.Op {
 			Len: uint64(g.choose(sizeMax)), Time: g.tick(), KillPriv: g.choose(2) == 0}
 	case 22:
 		return &fs.Removexattr{Ino: g.any().ino, Name: "user." + names[g.choose(2)], Time: g.tick()}
+	case 23, 24:
+		if g.choose(6) == 0 {
+			return &fs.Removexattr{Ino: g.any().ino, Name: []string{fs.XattrACLAccess, fs.XattrACLDefault}[g.choose(2)], Time: g.tick()}
+		}
+		return g.setACL()
 	}
 	return &fs.Setxattr{Ino: g.any().ino, Name: "user." + names[g.choose(2)], Value: make([]byte, g.choose(5)),
 		Flags: fs.XattrFlags(g.choose(3)), Time: g.tick()}
@@ -66,12 +71,15 @@ func (g *Generator) create(c *client) fs.Op {
 	types := []fs.FileType{fs.TypeRegular, fs.TypeRegular, fs.TypeRegular, fs.TypeDir, fs.TypeDir, fs.TypeSymlink,
 		fs.TypeFIFO, fs.TypeChar}
 	o := &fs.Create{Parent: g.dir(), Name: g.name(), Type: types[g.choose(len(types))], Mode: uint32(g.choose(0o10000)),
-		UID: uint32(g.choose(3)), GID: uint32(g.choose(3)), Rdev: 7, Time: g.tick()}
+		Umask: uint32(g.choose(0o2000)), UID: uint32(g.choose(3)), GID: uint32(g.choose(3)), Rdev: 7, Time: g.tick()}
 	if o.Type == fs.TypeSymlink && g.choose(20) > 0 {
 		o.Target = "to/" + names[g.choose(len(names))]
 	}
 	if g.choose(12) == 0 {
 		o.Parent, o.Name = 0, ""
+	}
+	if o.Parent == 0 && g.choose(2) == 0 || g.choose(100) == 0 {
+		o.Near = g.dir()
 	}
 	if c.inos.N == 0 || g.choose(40) == 0 {
 		o.Ino = g.anyIno()

@@ -1,6 +1,10 @@
 package statetest
 
-import "dfs/fs"
+import (
+	"strings"
+
+	"dfs/fs"
+)
 
 // regular finds a file that has data.
 func (m *Model) regular(ino fs.Ino) (*file, fs.Code) {
@@ -64,7 +68,7 @@ func (m *Model) setattr(o *fs.Setattr) (fs.Result, fs.Code) {
 		if a.Type == fs.TypeSymlink {
 			return fs.Result{}, fs.CodeNotSupported
 		}
-		a.Mode = o.Mode & 0o7777
+		f.chmod(o.Mode)
 	}
 	if o.Set&fs.SetAtime != 0 {
 		a.Atime = o.Atime
@@ -189,7 +193,17 @@ func (m *Model) setxattr(o *fs.Setxattr) (fs.Result, fs.Code) {
 	if !exists && o.Flags == fs.XattrReplace {
 		return fs.Result{}, fs.CodeNoXattr
 	}
+	keep := true
+	if strings.HasPrefix(o.Name, "system.posix_acl_") {
+		var code fs.Code
+		if keep, code = f.setACL(o); code != fs.CodeOK {
+			return fs.Result{}, code
+		}
+	}
 	f.xattrs[o.Name] = string(o.Value)
+	if !keep {
+		delete(f.xattrs, o.Name)
+	}
 	f.attr.Ctime = o.Time
 	return m.result(f, nil, nil), fs.CodeOK
 }
@@ -200,6 +214,9 @@ func (m *Model) removexattr(o *fs.Removexattr) (fs.Result, fs.Code) {
 		return fs.Result{}, fs.CodeNotExist
 	}
 	if _, exists := f.xattrs[o.Name]; !exists {
+		if strings.HasPrefix(o.Name, "system.posix_acl_") {
+			return m.result(f, nil, nil), fs.CodeOK
+		}
 		return fs.Result{}, fs.CodeNoXattr
 	}
 	delete(f.xattrs, o.Name)

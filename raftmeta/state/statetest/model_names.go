@@ -77,7 +77,7 @@ func (m *Model) result(f, parent, replaced *file) fs.Result {
 
 func (m *Model) create(o *fs.Create) (fs.Result, fs.Code) {
 	link := o.Type == fs.TypeSymlink
-	if !o.Type.Valid() || link != (o.Target != "") {
+	if !o.Type.Valid() || link != (o.Target != "") || o.Parent != 0 && o.Near != 0 {
 		return fs.Result{}, fs.CodeInvalid
 	}
 	if o.Ino == 0 || o.Ino >= m.nextIno || m.inodes[o.Ino] != nil {
@@ -96,6 +96,14 @@ func (m *Model) create(o *fs.Create) (fs.Result, fs.Code) {
 		if o.Name != "" || f.isDir() {
 			return fs.Result{}, fs.CodeInvalid
 		}
+		near := m.inodes[o.Near]
+		switch {
+		case o.Near != 0 && near == nil:
+			return fs.Result{}, fs.CodeNotExist
+		case near != nil && !near.isDir():
+			return fs.Result{}, fs.CodeNotDir
+		}
+		f.inherit(near, o.Umask)
 		m.inodes[o.Ino] = f
 		return m.result(f, nil, nil), fs.CodeOK
 	}
@@ -109,12 +117,7 @@ func (m *Model) create(o *fs.Create) (fs.Result, fs.Code) {
 	if f.isDir() {
 		f.children, f.attr.Size, f.attr.Parent = map[string]fs.Ino{}, 4096, o.Parent
 	}
-	if dir.attr.Mode&0o2000 != 0 {
-		f.attr.GID = dir.attr.GID
-		if f.isDir() {
-			f.attr.Mode |= 0o2000
-		}
-	}
+	f.inherit(dir, o.Umask)
 	m.inodes[o.Ino] = f
 	dir.children[o.Name] = o.Ino
 	dir.stamp(o.Time)

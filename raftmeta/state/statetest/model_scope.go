@@ -45,7 +45,7 @@ func (m *Model) admits(s *session, op fs.Op) bool {
 	}
 	switch o := op.(type) {
 	case *fs.Create:
-		return (o.Parent == 0 || in(o.Parent)) && s.allotted(o.Ino)
+		return (o.Parent == 0 || in(o.Parent)) && (o.Parent != 0 || o.Near == 0 || in(o.Near)) && s.allotted(o.Ino)
 	case *fs.Link:
 		return in(o.Ino, o.Parent)
 	case *fs.Unlink:
