@@ -24,7 +24,7 @@ type fuseOptions struct {
 // ignored are options that are addressed to mount(8), systemd or the boot scripts, or that are true of dfs anyway.
 var ignored = []string{"defaults", "rw", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "group",
 	"owner", "async", "atime", "noatime", "relatime", "norelatime", "nodiratime", "lazytime",
-	"nolazytime", "diratime", "strictatime", "nostrictatime", "iversion", "noiversion", "loud", "silent"}
+	"nolazytime", "diratime", "strictatime", "nostrictatime", "iversion", "noiversion", "loud", "silent", "acl"}
 
 // parseOptions reads the -o options. What is neither a mount option nor ignored must be the name of a flag, so that a
 // line of fstab can say everything that a command line can: -o insecure,read-policy=p2c. Where sloppy is set, it need not.

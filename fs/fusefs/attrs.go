@@ -39,6 +39,7 @@ func (f *front) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxO
 func (f *front) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	return f.do(OpSetattr, cancel, &in.InHeader, func(r *request) error {
 		set := setattrOf(in, time.Now())
+		defer f.acls.changed(r.ino()) // chmod changes the ACL
 		a, err := f.fs.Setattr(r, r.ino(), set)
 		if err != nil {
 			return gone(err)

@@ -42,6 +42,7 @@ func (f *front) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.D
 				return false
 			}
 			if listed != nil && listed.Whole { // else node id 0: a name without attributes
+				f.acls.told(&listed.Attr)
 				f.fillEntry(entry, &listed.Attr, listed.Valid)
 			}
 			return true

@@ -57,7 +57,7 @@ func (f *front) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 func (f *front) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	return f.do(OpCreate, cancel, &in.InHeader, func(r *request) error {
 		flags := in.Flags&openFlags | unix.O_EXCL
-		a, h, err := f.fs.Create(r, r.caller(), r.ino(), name, in.Mode&fs.ModeMask, flags)
+		a, h, err := f.fs.Create(r, r.caller(in.Umask), r.ino(), name, in.Mode&fs.ModeMask, flags)
 		if errors.Is(err, fs.ErrExist) && in.Flags&unix.O_EXCL == 0 {
 			return fmt.Errorf("%q has been created meanwhile: %w", name, fs.ErrStale)
 		}
@@ -73,7 +73,7 @@ func (f *front) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, o
 // Tmpfile implements fuse.RawFileSystem: open(2) with O_TMPFILE.
 func (f *front) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
 	return f.do(OpTmpfile, cancel, &in.InHeader, func(r *request) error {
-		a, h, err := f.fs.Tmpfile(r, r.caller(), r.ino(), in.Mode&fs.ModeMask, in.Flags&openFlags)
+		a, h, err := f.fs.Tmpfile(r, r.caller(in.Umask), r.ino(), in.Mode&fs.ModeMask, in.Flags&openFlags)
 		if err != nil {
 			return err
 		}

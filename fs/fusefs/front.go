@@ -25,6 +25,7 @@ type front struct {
 	// timeless: the kernel knows no epoch of names, and so is not to remember any.
 	timeless bool
 	suid     bool // the mount honours set-id bits and file capabilities
+	acl      bool // and ACLs
 	logger   *slog.Logger
 	errors   *errorLog
 	tracer   spans.Tracer // nil: no traces
@@ -36,6 +37,7 @@ type front struct {
 	dirs   handles[*vfs.DirHandle]
 	stale  sync.Map // inodes whose pages the kernel must drop at the next OPEN; see front.handle
 	pages  pages
+	acls   acls
 	kernel notifier
 	root   root
 	dev    *device
@@ -47,6 +49,7 @@ func newFront(cfg *Config, dev *device) *front {
 		fs:            cfg.FS,
 		cache:         cfg.CacheTimeout,
 		suid:          cfg.Suid,
+		acl:           !cfg.NoPermissionChecks,
 		logger:        cfg.Logger,
 		errors:        newErrorLog(cfg.Logger),
 		tracer:        cfg.Tracer,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"dfs/fs"
+	"dfs/fs/vfs"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 // Lookup implements fuse.RawFileSystem. Where the kernel may cache at all it may also cache that there is no such name.
 func (f *front) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	return f.do(OpLookup, cancel, in, func(r *request) error {
-		a, valid, err := f.fs.LookupFor(r, r.ino(), name)
+		a, valid, err := f.lookup(r, name)
 		if keep := f.entryTimeout(valid); keep > 0 && errors.Is(err, fs.ErrNotExist) {
 			out.SetEntryTimeout(keep)
 			return nil // with node id 0
@@ -27,6 +28,22 @@ func (f *front) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, o
 	})
 }
 
+// lookup finds a name. "." and ".." are asked for by node id alone, when a file handle is opened of what the kernel does not
+// know, or not the place of (name_to_handle_at(2), NFS).
+func (f *front) lookup(r *request, name string) (fs.Attr, vfs.Validity, error) {
+	if name != "." && name != ".." {
+		return f.fs.LookupFor(r, r.ino(), name)
+	}
+	a, valid, err := f.fs.GetattrFor(r, r.ino())
+	if name == ".." && err == nil {
+		if !a.IsDir() {
+			return fs.Attr{}, vfs.Validity{}, fs.ErrNotDir
+		}
+		a, valid, err = f.fs.GetattrFor(r, a.Parent) // the root's is itself; 0, which is no inode, of a directory that was removed
+	}
+	return a, vfs.Validity{Attr: valid}, err
+}
+
 // Forget implements fuse.RawFileSystem: nothing here is kept for a node id.
 func (f *front) Forget(uint64, uint64) {}
 
@@ -37,7 +54,7 @@ func (f *front) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out
 		if !t.Valid() || t == fs.TypeDir || t == fs.TypeSymlink {
 			return fmt.Errorf("mknod of type %d: %w", t, fs.ErrInvalid)
 		}
-		a, err := f.fs.Mknod(r, r.caller(), r.ino(), name, t, in.Mode&fs.ModeMask, in.Rdev)
+		a, err := f.fs.Mknod(r, r.caller(in.Umask), r.ino(), name, t, in.Mode&fs.ModeMask, in.Rdev)
 		if err != nil {
 			return err
 		}
@@ -49,7 +66,7 @@ func (f *front) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out
 // Mkdir implements fuse.RawFileSystem.
 func (f *front) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
 	return f.do(OpMkdir, cancel, &in.InHeader, func(r *request) error {
-		a, err := f.fs.Mkdir(r, r.caller(), r.ino(), name, in.Mode&fs.ModeMask)
+		a, err := f.fs.Mkdir(r, r.caller(in.Umask), r.ino(), name, in.Mode&fs.ModeMask)
 		if err != nil {
 			return err
 		}
@@ -61,7 +78,7 @@ func (f *front) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out
 // Symlink implements fuse.RawFileSystem.
 func (f *front) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
 	return f.do(OpSymlink, cancel, in, func(r *request) error {
-		a, err := f.fs.Symlink(r, r.caller(), r.ino(), name, target)
+		a, err := f.fs.Symlink(r, r.caller(0), r.ino(), name, target)
 		if err != nil {
 			return err
 		}

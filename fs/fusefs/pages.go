@@ -97,6 +97,7 @@ func (f *front) Init(s *fuse.Server) { f.kernel = s }
 // kernel holds no lock that the dropping of pages waits for; it may wait for READs and WRITEs of the same file, which
 // are answered independently.
 func (f *front) tell(a *fs.Attr) {
+	f.acls.told(a)
 	if a.Type != fs.TypeRegular || !f.pages.look(a) {
 		return
 	}

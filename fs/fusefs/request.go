@@ -99,8 +99,10 @@ func (f *front) status(r *request, err error) fuse.Status {
 	return fuse.Status(errno)
 }
 
-// caller is who asks.
-func (r *request) caller() vfs.Caller { return vfs.Caller{UID: r.in.Uid, GID: r.in.Gid} }
+// caller is who asks to make something, with the umask that came with it: the kernel has not applied it.
+func (r *request) caller(umask uint32) vfs.Caller {
+	return vfs.Caller{UID: r.in.Uid, GID: r.in.Gid, Umask: umask & fs.ModePerm}
+}
 
 // ino is the inode asked about.
 func (r *request) ino() fs.Ino { return r.front.inoOf(r.in.NodeId) }

@@ -13,32 +13,44 @@ import (
 // rootPoll is how often a question about the root that is not answered looks whether the cluster is gone.
 const rootPoll = 100 * time.Millisecond
 
-// root remembers the root's attributes. The kernel asks for them on the way to the status files, each time: with the
-// cluster gone it must get an answer, or none of them could be read then.
+// root remembers the root's attributes. The kernel asks for them on the way to the status files, each time, and for the root's
+// ACL if the one who walks there is not its owner: with the cluster gone it must get an answer, or none of the files could be read
+// then. The ACL is taken to be none if it is not known; nothing but these files can be reached by it.
 type root struct {
 	last atomic.Pointer[fs.Attr]
 	gone func() bool // the cluster is out of reach
 }
 
-// getattr asks for attributes. Those of the root are what they last were, once the cluster has been silent for so long
-// that the mount has given it up; everything else fails then.
-func (f *front) getattr(r *request) (fs.Attr, time.Duration, error) {
+// getattr asks for attributes. Those of the root are what they last were, once the cluster is gone.
+func (f *front) getattr(r *request) (a fs.Attr, valid time.Duration, err error) {
+	gaveUp := f.ask(r, func(ctx context.Context) error {
+		a, valid, err = f.fs.GetattrFor(ctx, r.ino())
+		return err
+	})
+	switch {
+	case gaveUp:
+		return *f.root.last.Load(), 0, nil
+	case err == nil && r.in.NodeId == fuse.FUSE_ROOT_ID:
+		f.root.last.Store(&a)
+	}
+	return a, valid, err
+}
+
+// ask asks the cluster. A question about the root is given up once the cluster has been silent for so long that the mount
+// has given it up, if its attributes are known; everything else fails then.
+func (f *front) ask(r *request, question func(context.Context) error) (gaveUp bool) {
 	if r.in.NodeId != fuse.FUSE_ROOT_ID {
-		return f.fs.GetattrFor(r, r.ino())
+		_ = question(r) // its error is the asker's to look at
+		return false
 	}
 	ctx, cancel := context.WithCancel(r)
 	defer cancel()
 	timer := time.AfterFunc(rootPoll, func() { f.root.look(ctx, cancel) })
 	defer timer.Stop()
-	a, valid, err := f.fs.GetattrFor(ctx, r.ino())
-	if err == nil {
-		f.root.last.Store(&a)
-		return a, valid, nil
+	if question(ctx) == nil {
+		return false
 	}
-	if last := f.root.last.Load(); last != nil && r.Err() == nil && f.root.gone() {
-		return *last, 0, nil
-	}
-	return a, 0, err
+	return f.root.last.Load() != nil && r.Err() == nil && f.root.gone()
 }
 
 // look gives the question up when the cluster is gone, and looks again later otherwise, until ctx ends. It may run once

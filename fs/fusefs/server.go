@@ -180,7 +180,7 @@ func (s *Server) detach() error {
 }
 
 // options are go-fuse's. What is not set here is off: the write-back cache, which would hide the ends of files that
-// others append to; remote locks; ACLs; explicit invalidation, for the kernel shall compare mtimes and sizes itself.
+// others append to; remote locks; explicit invalidation, for the kernel shall compare mtimes and sizes itself.
 func (s *Server) options() *fuse.MountOptions {
 	level := slog.LevelWarn
 	if s.cfg.Debug {
@@ -196,6 +196,7 @@ func (s *Server) options() *fuse.MountOptions {
 		EnableSymlinkCaching: true,
 		// The kernel takes the names of such a listing as new even if it was told to forget them since it asked.
 		DisableReadDirPlus: true,
+		EnableAcl:          s.front.acl, // which makes the kernel check permissions
 		ExtraCapabilities:  extraCapabilities,
 		PanicHandler:       s.front.panicked,
 		Debug:              s.cfg.Debug,
@@ -204,9 +205,11 @@ func (s *Server) options() *fuse.MountOptions {
 }
 
 // extraCapabilities are those beyond go-fuse's: O_TRUNC comes with OPEN instead of a SETATTR behind it; we clear set-id
-// bits (privileges.go); direct I/O side by side; and mmap on handles that can write, which bypass the page cache.
+// bits (privileges.go); direct I/O side by side; mmap on handles that can write, which bypass the page cache; the umask comes with
+// what is made, since a default ACL takes its place; SETXATTR says who may not keep set-gid; and file handles outlive the mount
+// (names.go).
 const extraCapabilities = fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_ASYNC_DIO |
-	fuse.CAP_DIRECT_IO_ALLOW_MMAP
+	fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_DONT_MASK | fuse.CAP_SETXATTR_EXT | fuse.CAP_EXPORT_SUPPORT
 
 // setReadAhead tells the kernel how far to read ahead; the FUSE handshake cannot go beyond 128 KiB. The knob belongs to
 // root, and the mount works without.

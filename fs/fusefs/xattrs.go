@@ -18,9 +18,11 @@ const (
 )
 
 // supported refuses the attributes that this mount could store but not honour: those of no namespace, for whose access
-// there is no rule, and those of "system.", such as ACLs. The kernel checks who may use the others.
+// there is no rule, those of "system." that are no ACLs, and ACLs if nobody checks permissions. The kernel checks who may use
+// the others.
 func (f *front) supported(name string) error {
-	known := strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "security.") || strings.HasPrefix(name, trustedPrefix)
+	known := strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "security.") || strings.HasPrefix(name, trustedPrefix) ||
+		f.acl && fs.IsACL(name)
 	if !known || name == capabilityName && !f.suid {
 		return fmt.Errorf("extended attribute %q: %w", name, fs.ErrNotSupported)
 	}
@@ -36,7 +38,7 @@ func (f *front) GetXAttr(cancel <-chan struct{}, in *fuse.InHeader, name string,
 		if err := f.supported(name); err != nil {
 			return err
 		}
-		value, err := f.fs.Getxattr(r, r.ino(), name)
+		value, err := f.getxattr(r, name)
 		if err != nil {
 			return gone(err)
 		}
@@ -44,6 +46,13 @@ func (f *front) GetXAttr(cancel <-chan struct{}, in *fuse.InHeader, name string,
 		return err
 	})
 	return n, status
+}
+
+func (f *front) getxattr(r *request, name string) ([]byte, error) {
+	if fs.IsACL(name) {
+		return f.getACL(r, name)
+	}
+	return f.fs.Getxattr(r, r.ino(), name)
 }
 
 // ListXAttr implements fuse.RawFileSystem.
@@ -90,7 +99,9 @@ func (f *front) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, name strin
 		if err := f.supported(name); err != nil {
 			return err
 		}
-		return gone(f.fs.Setxattr(r, r.ino(), name, value, fs.XattrFlags(in.Flags)))
+		defer f.acls.changed(r.ino())
+		return gone(f.fs.SetxattrOp(r, fs.Setxattr{Ino: r.ino(), Name: name, Value: value, Flags: fs.XattrFlags(in.Flags),
+			KillSetgid: in.SetXAttrFlags&fuse.SETXATTR_ACL_KILL_SGID != 0}))
 	})
 }
 
@@ -100,6 +111,7 @@ func (f *front) RemoveXAttr(cancel <-chan struct{}, in *fuse.InHeader, name stri
 		if err := f.supported(name); err != nil {
 			return err
 		}
+		defer f.acls.changed(r.ino())
 		return gone(f.fs.Removexattr(r, r.ino(), name))
 	})
 }

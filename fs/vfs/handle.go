@@ -11,7 +11,10 @@ import (
 )
 
 // Caller is on whose behalf something is made.
-type Caller struct{ UID, GID uint32 }
+type Caller struct {
+	UID, GID uint32
+	Umask    uint32 // see fs.Create
+}
 
 // Handle is an open regular file. Its methods may be called from any goroutine; Release is called once, last.
 type Handle struct {

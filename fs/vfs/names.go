@@ -97,7 +97,7 @@ func (f *FS) complete(ctx context.Context, who Caller, op *fs.Create) error {
 	if err != nil {
 		return err
 	}
-	op.Ino, op.UID, op.GID, op.Time = ino, who.UID, who.GID, f.now()
+	op.Ino, op.UID, op.GID, op.Umask, op.Time = ino, who.UID, who.GID, who.Umask, f.now()
 	return nil
 }
 
@@ -153,19 +153,9 @@ func (f *FS) Create(ctx context.Context, who Caller, parent fs.Ino, name string,
 // createTries bounds Create where others make and remove the name all the time.
 const createTries = 8
 
-// Tmpfile makes and opens a regular file without a name, as O_TMPFILE does; Link may name it.
-func (f *FS) Tmpfile(ctx context.Context, who Caller, parent fs.Ino, mode, flags uint32) (fs.Attr, *Handle, error) {
-	dir, err := f.Getattr(ctx, parent)
-	if err != nil {
-		return fs.Attr{}, nil, err
-	}
-	if !dir.IsDir() {
-		return fs.Attr{}, nil, fs.ErrNotDir
-	}
-	if dir.Mode&fs.ModeSetgid != 0 {
-		who.GID = dir.GID
-	}
-	return f.createOpen(ctx, who, fs.Create{Mode: mode}, flags)
+// Tmpfile makes and opens a regular file without a name, as O_TMPFILE does in the directory near; Link may name it.
+func (f *FS) Tmpfile(ctx context.Context, who Caller, near fs.Ino, mode, flags uint32) (fs.Attr, *Handle, error) {
+	return f.createOpen(ctx, who, fs.Create{Near: near, Mode: mode}, flags)
 }
 
 // Link gives an inode one more name.

@@ -50,7 +50,13 @@ func (f *FS) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
 
 // Setxattr sets an extended attribute.
 func (f *FS) Setxattr(ctx context.Context, ino fs.Ino, name string, value []byte, flags fs.XattrFlags) error {
-	r, err := f.do1(ctx, &fs.Setxattr{Ino: ino, Name: name, Value: value, Flags: flags, Time: f.now()})
+	return f.SetxattrOp(ctx, fs.Setxattr{Ino: ino, Name: name, Value: value, Flags: flags})
+}
+
+// SetxattrOp is Setxattr with all that the operation may say; Time is set here.
+func (f *FS) SetxattrOp(ctx context.Context, op fs.Setxattr) error {
+	op.Time = f.now()
+	r, err := f.do1(ctx, &op)
 	if err == nil {
 		f.merge(r.Attr)
 	}

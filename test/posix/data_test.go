@@ -310,7 +310,7 @@ func TestTmpfile_GetsANameByLink(t *testing.T) {
 	defer unix.Close(fd)
 	_, err = unix.Write(fd, []byte("nameless"))
 	must(t, err)
-	must(t, unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, d+"/named", unix.AT_SYMLINK_FOLLOW))
+	must(t, unix.Linkat(unix.AT_FDCWD, fdPath(fd), unix.AT_FDCWD, d+"/named", unix.AT_SYMLINK_FOLLOW))
 	wantContent(t, d+"/named", []byte("nameless"))
 	if st := lstat(t, d+"/named"); st.Nlink != 1 || st.Mode&0o777 != 0o640 {
 		t.Errorf("nlink %d, mode %o", st.Nlink, st.Mode)

@@ -288,3 +288,6 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+// fdPath leads to what is open.
+func fdPath(fd int) string { return fmt.Sprint("/proc/self/fd/", fd) }

@@ -38,11 +38,11 @@ type options struct {
 
 // command is what a test tells the server, one JSON object a line on its standard input; one reply answers each.
 type command struct {
-	Do    string // "fault", "clear", "stats", "unmount", "check"
+	Do    string // "fault", "clear", "stats", "unmount", "remount", "check"
 	Mount int
 	Step  string  // of a fault: the name of a call to the metadata
 	Err   fs.Code // what the fault returns; CodeOK: it hangs until "clear"
-	Wait  int     // of "unmount": milliseconds before it turns lazy
+	Wait  int     // of "unmount" and "remount": milliseconds before it turns lazy
 }
 
 type reply struct {
@@ -60,15 +60,17 @@ func serve(opts options) error {
 	if err != nil {
 		return err
 	}
-	s := &server{cluster: cluster}
+	s := &server{cluster: cluster, opts: opts}
 	level := slog.LevelInfo
 	if opts.Debug {
 		level = slog.LevelDebug
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	store := memstore.New(memstore.Config{Node: "n1"})
-	for _, dir := range opts.Dirs {
-		if err := s.mount(opts, dir, store, logger); err != nil {
+	s.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	s.store = memstore.New(memstore.Config{Node: "n1"})
+	n := len(opts.Dirs)
+	s.gates, s.engines, s.mounts = make([]*gate, n), make([]*vfs.FS, n), make([]*fusefs.Server, n)
+	for i := range opts.Dirs {
+		if err := s.mount(i); err != nil {
 			return err
 		}
 	}
@@ -77,20 +79,25 @@ func serve(opts options) error {
 }
 
 type server struct {
+	opts    options
 	cluster *localmeta.Cluster
+	store   *memstore.Store
+	logger  *slog.Logger
 	gates   []*gate
 	engines []*vfs.FS
 	mounts  []*fusefs.Server
 }
 
-func (s *server) mount(opts options, dir string, store *memstore.Store, logger *slog.Logger) error {
+// mount makes the mount on the i-th directory.
+func (s *server) mount(i int) error {
+	opts, dir, logger := s.opts, s.opts.Dirs[i], s.logger
 	gate := newGate(s.cluster.Mount(nil))
 	engine, err := vfs.New(context.Background(), vfs.Config{
 		Mount:     fs.Mount{Host: "test", PID: os.Getpid(), Path: dir},
 		OpTimeout: time.Duration(opts.OpTimeoutMillis) * time.Millisecond,
 		ReadOnly:  opts.ReadOnly,
 		Logger:    logger,
-	}, gate, store)
+	}, gate, s.store)
 	if err != nil {
 		return err
 	}
@@ -106,8 +113,15 @@ func (s *server) mount(opts options, dir string, store *memstore.Store, logger *
 	if err != nil {
 		return err
 	}
-	s.engines, s.mounts, s.gates = append(s.engines, engine), append(s.mounts, m), append(s.gates, gate)
+	s.engines[i], s.mounts[i], s.gates[i] = engine, m, gate
 	return nil
+}
+
+// remount unmounts and mounts again, with another session.
+func (s *server) remount(i int, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	return errors.Join(s.mounts[i].Unmount(ctx), s.engines[i].Close(ctx), s.mount(i))
 }
 
 // obey carries out commands until the input ends.
@@ -147,6 +161,8 @@ func (s *server) do(c *command, r *reply) error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.Wait)*time.Millisecond)
 		defer cancel()
 		return s.mounts[c.Mount].Unmount(ctx)
+	case "remount":
+		return s.remount(c.Mount, time.Duration(c.Wait)*time.Millisecond)
 	case "check":
 		return s.cluster.Check()
 	default:
