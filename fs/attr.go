@@ -81,7 +81,8 @@ type Attr struct {
 	Ctime Time
 	Btime Time // birth
 
-	// Version changes at every change of the inode's attributes, data or, for a directory, entries; it only rises.
+	// Version changes at every change of the inode's attributes, Atime by Access excepted, data or, for a directory, entries;
+	// it only rises.
 	Version uint64
 	// Parent is the directory that holds a directory ("..", the root's is itself); 0 for other types.
 	Parent Ino

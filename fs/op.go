@@ -144,6 +144,14 @@ type Removexattr struct {
 	Time Time
 }
 
+// Access records that the content was read: Atime becomes Time, if it is still what the reader knew. Nothing else changes, the
+// Version included. It is lazy, so it is never refused: what is gone, or not the session's to touch, is passed over.
+type Access struct {
+	Ino  Ino
+	Seen Time // the Atime that the reader knew
+	Time Time
+}
+
 // Check is a precondition: it fails with ErrConflict unless the inode is at Version, and so fails the whole Tx.
 type Check struct {
 	Ino     Ino
@@ -162,6 +170,7 @@ func (*Clone) isOp()       {}
 func (*Setxattr) isOp()    {}
 func (*Removexattr) isOp() {}
 func (*Check) isOp()       {}
+func (*Access) isOp()      {}
 
 // Tx is a flush transaction as it is decided: one atomic unit of the replicated log. Its commit is the commit point of
 // the two-phase commit; every blob in Blobs has at least min-replicas yes votes by then.

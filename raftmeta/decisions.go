@@ -161,6 +161,8 @@ func describeOp(op fs.Op) string {
 		return fmt.Sprintf("removexattr %d %s", o.Ino, o.Name)
 	case *fs.Check:
 		return fmt.Sprintf("check %d at version %d", o.Ino, o.Version)
+	case *fs.Access:
+		return fmt.Sprintf("access %d", o.Ino)
 	}
 	return fmt.Sprintf("%T", op)
 }

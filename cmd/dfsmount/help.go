@@ -10,9 +10,10 @@ mount that lost its process is replaced by mounting again. 'umount DIR' and SIGT
 not yet flushed and end the process; only then does the process's end mean that everything is safe.
 
 Mount options (-o, comma-separated, as in fstab): ro, rw, allow_other, default_permissions (on by
-default: the kernel checks permission bits), no_default_permissions, suid and dev (off by default),
-noexec; options for mount(8) and systemd such as noauto, nofail, _netdev and x-… are accepted and
-ignored. Every flag is a mount option too: -o tls-dir=/etc/dfs/tls,read-policy=p2c.
+default: the kernel checks permission bits and ACLs), no_default_permissions, suid and dev (off by
+default), noexec, noatime, nodiratime (relatime is the default, and strictatime is refused); options for
+mount(8) and systemd such as noauto, nofail, _netdev and x-… are accepted and ignored. Every flag is a
+mount option too: -o tls-dir=/etc/dfs/tls,read-policy=p2c.
 
 In /etc/fstab, with dfsmount also installed as /sbin/mount.dfs, which the packages do (see mount.dfs(8)):
 
@@ -55,12 +56,14 @@ Mount options:
     no_default_permissions     it does not
     suid, dev, exec            as in mount(8); nosuid, nodev and exec are the default
     nosuid, nodev, noexec
+    relatime                   record a read if the last was before the last change, or a day ago (default)
+    noatime, nodiratime        no read is recorded, or no listing; strictatime is refused
     insecure                   allow unencrypted, unauthenticated traffic beyond loopback
     tls_dir=DIR                speak TLS with the files in DIR, made by "dfs ca issue"
     log_level=…, log_file=…    and every other long flag of dfsmount(8), with _ or -
 
 Options for mount(8), systemd and the boot scripts are accepted and ignored: noauto, nofail, _netdev, user,
-users, noatime and their like, comment=… and x-…. Another option is an error, unless -s is given.
+users, lazytime and their like, comment=… and x-…. Another option is an error, unless -s is given.
 
 _netdev has to be said in /etc/fstab: mount(8) and systemd do not know that dfs needs the network, and
 mount it after the network, and unmount it before the network goes, only if they are told. systemd makes a

@@ -19,12 +19,13 @@ type fuseOptions struct {
 	suid               bool // off unless said: a file's owner is whoever some mount says
 	dev                bool // likewise
 	noExec             bool
+	noAtime            bool // reads are not recorded; else they are as with relatime
+	noDirAtime         bool
 }
 
 // ignored are options that are addressed to mount(8), systemd or the boot scripts, or that are true of dfs anyway.
 var ignored = []string{"defaults", "rw", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "group",
-	"owner", "async", "atime", "noatime", "relatime", "norelatime", "nodiratime", "lazytime",
-	"nolazytime", "diratime", "strictatime", "nostrictatime", "iversion", "noiversion", "loud", "silent", "acl"}
+	"owner", "async", "lazytime", "nolazytime", "nostrictatime", "iversion", "noiversion", "loud", "silent", "acl"}
 
 // parseOptions reads the -o options. What is neither a mount option nor ignored must be the name of a flag, so that a
 // line of fstab can say everything that a command line can: -o insecure,read-policy=p2c. Where sloppy is set, it need not.
@@ -37,6 +38,9 @@ func parseOptions(list []string, flags *pflag.FlagSet, sloppy bool) (fuseOptions
 		}
 		if o.set(name) {
 			continue
+		}
+		if name == "strictatime" || name == "norelatime" {
+			return o, fmt.Errorf("%w: mount option %q: a write for every read is not supported; relatime is the default, noatime records none", config.ErrUsage, item)
 		}
 		if name == "remount" {
 			return o, fmt.Errorf("%w: mount option %q: a mount keeps its options; umount it and mount again (another mount beside it may have others, such as ro)", config.ErrUsage, item)
@@ -67,6 +71,10 @@ func (o *fuseOptions) set(name string) bool {
 		o.dev = name == "dev"
 	case "exec", "noexec":
 		o.noExec = name == "noexec"
+	case "atime", "relatime", "noatime":
+		o.noAtime = name == "noatime"
+	case "diratime", "nodiratime":
+		o.noDirAtime = name == "nodiratime"
 	default:
 		return false
 	}

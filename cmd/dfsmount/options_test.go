@@ -101,3 +101,21 @@ func TestLogFile_IsNamedForTheMountPoint(t *testing.T) {
 		t.Errorf("%q %v", name, err)
 	}
 }
+
+func TestAtimeOptions_SayWhatIsRecorded(t *testing.T) {
+	for options, want := range map[string]fuseOptions{
+		"rw": {}, "relatime": {}, "noatime": {noAtime: true}, "noatime,atime": {}, "noatime,relatime": {}, "nodiratime": {noDirAtime: true},
+		"nodiratime,diratime": {}, "noatime,nodiratime,acl": {noAtime: true, noDirAtime: true},
+	} {
+		m, err := parse(t, nil, "/x", "-o", options)
+		want.defaultPermissions = true
+		if err != nil || m.fuse != want {
+			t.Errorf("%s: %+v, %v", options, m.fuse, err)
+		}
+	}
+	for _, option := range []string{"strictatime", "norelatime"} {
+		if _, err := parse(t, nil, "/x", "-o", option); !errors.Is(err, config.ErrUsage) || !strings.Contains(err.Error(), "relatime is the default") {
+			t.Errorf("%s: %v", option, err)
+		}
+	}
+}

@@ -38,7 +38,8 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	defer stopTraces()
-	client, err := mount.Open(ctx, m.Mount, mount.Deps{Version: version.String(), ReadOnly: m.fuse.readOnly, Faults: faults, Logger: log, Tracer: tracer})
+	client, err := mount.Open(ctx, m.Mount, mount.Deps{Version: version.String(), ReadOnly: m.fuse.readOnly,
+		NoAtime: m.fuse.noAtime, NoDirAtime: m.fuse.noDirAtime, Faults: faults, Logger: log, Tracer: tracer})
 	if err != nil {
 		return err
 	}
@@ -50,6 +51,7 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 	server, err := fusefs.Mount(fusefs.Config{
 		Dir: m.Dir, FS: client.FS, ReadOnly: client.FS.ReadOnly(), AllowOther: m.fuse.allowOther,
 		NoPermissionChecks: !m.fuse.defaultPermissions, Suid: m.fuse.suid, Dev: m.fuse.dev, NoExec: m.fuse.noExec,
+		NoAtime: m.fuse.noAtime, NoDirAtime: m.fuse.noDirAtime,
 		StatusFiles: m.statusFiles(client), FsName: client.Source, Tracer: tracer, Debug: m.Debug, Logger: log,
 	})
 	if err != nil {

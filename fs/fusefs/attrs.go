@@ -8,12 +8,18 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// GetAttr implements fuse.RawFileSystem. A file handle, if there is one, adds nothing: what is open is pinned.
+// GetAttr implements fuse.RawFileSystem. What is open is pinned, so a file handle is not needed; but it is there only when the
+// kernel is about to read from its pages (or, rarely, to seek to the end), and otherwise says nothing of that.
 func (f *front) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	return f.do(OpGetattr, cancel, &in.InHeader, func(r *request) error {
 		a, valid, err := f.getattr(r)
 		if err != nil {
 			return gone(err)
+		}
+		if in.Flags()&fuse.FUSE_GETATTR_FH != 0 {
+			if file, err := f.files.get(in.Fh()); err == nil {
+				file.h.Accessed()
+			}
 		}
 		f.tell(&a)
 		f.fillAttrOut(out, &a, valid)

@@ -23,6 +23,8 @@ type Config struct {
 	// Suid honours set-id bits and file capabilities, Dev opens device nodes, NoExec runs no programs. The defaults are
 	// nosuid, nodev and exec.
 	Suid, Dev, NoExec bool
+	// NoAtime and NoDirAtime are said of the mount in /proc/mounts; it is FS that records reads, or does not.
+	NoAtime, NoDirAtime bool
 
 	FsName  string // the first column of df(1), "dfs"
 	Subtype string // the type is fuse.Subtype, "dfs"

@@ -5,6 +5,7 @@ import (
 	"dfs/fs/vfs"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // The places of "." and ".." in a directory stream; the entries' own cookies come behind them. A place is what the
@@ -21,6 +22,7 @@ func (f *front) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 		if err != nil {
 			return gone(err)
 		}
+		d.NoAtime = in.Flags&unix.O_NOATIME != 0
 		out.Fh = f.dirs.add(d)
 		return nil
 	})

@@ -12,7 +12,7 @@ import (
 )
 
 // openFlags are those of open(2) that mean something to vfs; the kernel has dealt with the others.
-const openFlags = unix.O_ACCMODE | unix.O_APPEND | unix.O_TRUNC
+const openFlags = unix.O_ACCMODE | unix.O_APPEND | unix.O_TRUNC | unix.O_NOATIME
 
 // answerOpen makes the handle known to the kernel.
 //

@@ -118,7 +118,8 @@ func (c *Config) helperOptions() []string {
 	for _, f := range []struct {
 		on   bool
 		word string
-	}{{c.ReadOnly, "ro"}, {c.Suid, "suid"}, {c.Dev, "dev"}, {c.NoExec, "noexec"}} {
+	}{{c.ReadOnly, "ro"}, {c.Suid, "suid"}, {c.Dev, "dev"}, {c.NoExec, "noexec"},
+		{c.NoAtime, "noatime"}, {c.NoDirAtime, "nodiratime"}} {
 		if f.on {
 			o = append(o, f.word)
 		}

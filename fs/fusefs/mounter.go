@@ -84,6 +84,8 @@ func (c *Config) mountFlags() uintptr {
 		{!c.Suid, unix.MS_NOSUID},
 		{!c.Dev, unix.MS_NODEV},
 		{c.NoExec, unix.MS_NOEXEC},
+		{c.NoAtime, unix.MS_NOATIME},
+		{c.NoDirAtime, unix.MS_NODIRATIME},
 	} {
 		if o.on {
 			flags |= o.flag

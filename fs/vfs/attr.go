@@ -48,13 +48,25 @@ func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, er
 	if s.Set&fs.SetSize != 0 && s.Size > fs.SizeMax {
 		return fs.Attr{}, fs.ErrFileTooBig
 	}
+	if s.Set&fs.SetAtime != 0 {
+		if err := f.accesses.forget(ctx, ino); err != nil {
+			return fs.Attr{}, err
+		}
+	}
 	done, _, err := f.claim(ctx, []fs.Ino{ino}, nil)
 	if err != nil {
 		return fs.Attr{}, err
 	}
 	defer done()
 	s.Ino, s.Time = ino, f.now()
-	n := f.table.peek(ino)
+	a, err := f.setHere(ctx, s)
+	f.accesses.show(&a)
+	return a, err
+}
+
+// setHere changes attributes, in order with what this mount has not flushed yet.
+func (f *FS) setHere(ctx context.Context, s fs.Setattr) (fs.Attr, error) {
+	n := f.table.peek(s.Ino)
 	if n == nil {
 		return f.setattr(ctx, s)
 	}

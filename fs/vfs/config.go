@@ -21,16 +21,18 @@ type Blobs interface {
 
 // Config is how a mount behaves. Zero fields take the defaults.
 type Config struct {
-	Mount     fs.Mount         // tells operators who this is
-	DirtyMax  int64            // bytes of dirty and flying data, 64 MiB
-	FlushAge  time.Duration    // dirty data is flushed when this old, 1 s
-	BlobSize  int              // bytes in one blob, fs.BlobMax; at most that
-	InlineMax int              // files up to this size, bytes, live in the metadata, fs.InlineMax; negative: none
-	ReadAhead int              // bytes read ahead of a sequential reader, 8 MiB; negative: none
-	CacheSize int              // bytes of blobs kept in memory for reading, 64 MiB
-	OpTimeout time.Duration    // no call waits longer for the cluster, 30 s
-	ReadOnly  bool             // every change is refused with fs.ErrReadOnly
-	Now       func() time.Time // time.Now
+	Mount      fs.Mount         // tells operators who this is
+	DirtyMax   int64            // bytes of dirty and flying data, 64 MiB
+	FlushAge   time.Duration    // dirty data is flushed when this old, 1 s
+	BlobSize   int              // bytes in one blob, fs.BlobMax; at most that
+	InlineMax  int              // files up to this size, bytes, live in the metadata, fs.InlineMax; negative: none
+	ReadAhead  int              // bytes read ahead of a sequential reader, 8 MiB; negative: none
+	CacheSize  int              // bytes of blobs kept in memory for reading, 64 MiB
+	OpTimeout  time.Duration    // no call waits longer for the cluster, 30 s
+	ReadOnly   bool             // every change is refused with fs.ErrReadOnly
+	NoAtime    bool             // reads are not recorded; else they are by the rule of relatime (mount(8))
+	NoDirAtime bool             // nor are listings
+	Now        func() time.Time // time.Now
 	// Boottime is a clock from any start that goes on while the machine sleeps; CLOCK_BOOTTIME.
 	Boottime  func() time.Duration
 	LeasesMax int // leases held at most, 64 Ki, more or less; at most fs.LeasesMax/2

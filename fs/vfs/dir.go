@@ -22,8 +22,11 @@ type DirHandle struct {
 	f        *FS
 	n        *inode
 	released atomic.Bool
+	// NoAtime is O_NOATIME: listings are not recorded. It is set before the first Read.
+	NoAtime bool
 
 	mu    sync.Mutex
+	read  bool        // the listing has been recorded
 	ahead []fs.Dirent // listed, not emitted; they follow after
 	after fs.Cookie
 	until fs.Cookie   // where the listing ends, by its first answer since it was opened or rewound; 0 before that
@@ -68,6 +71,13 @@ func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(Entry) 
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.read && !d.NoAtime {
+		d.read = true
+		d.n.mu.Lock()
+		a := d.n.view()
+		d.n.mu.Unlock()
+		d.f.accessed(a)
+	}
 	if after != d.after || after == 0 {
 		d.ahead, d.after, d.end, d.limit, d.all = nil, after, false, listMin, nil
 	}

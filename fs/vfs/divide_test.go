@@ -144,7 +144,7 @@ func TestDividedFlush_KeepsEveryByteAndItsOrder(t *testing.T) {
 		w := newWorld(t, localmeta.Config{})
 		line := &strict{span: rapid.Uint64Range(spanMin, 4*spanMin).Draw(rt, "span"), writes: rapid.IntRange(1, 5).Draw(rt, "writes")}
 		w.wrap = func(m fs.Meta) fs.Meta { line.Meta = m; return line }
-		m := w.start(t, Config{InlineMax: rapid.SampledFrom([]int{-1, 1000, fs.InlineMax}).Draw(rt, "inline")})
+		m := w.start(t, Config{NoAtime: true, InlineMax: rapid.SampledFrom([]int{-1, 1000, fs.InlineMax}).Draw(rt, "inline")})
 		w.wrap = nil
 		other := w.start(t, Config{})
 		want := make([][]byte, 3)

@@ -35,6 +35,7 @@ type FS struct {
 	nodes    nodes
 	doubts   *doubts
 	losses   losses
+	accesses *accesses
 
 	lastHeard atomic.Pointer[time.Time] // see Silence
 	root      atomic.Uint64             // see Root
@@ -62,7 +63,8 @@ func New(ctx context.Context, cfg Config, meta fs.Meta, blobs Blobs) (*FS, error
 	f := &FS{
 		cfg: cfg, meta: meta, blobs: blobs, log: cfg.Logger,
 		pins: newPins(), table: newTable(), leases: newLeases(cfg.Boottime, cfg.LeasesMax), dirty: newDirtySet(), budget: newBudget(cfg.DirtyMax), doubts: newDoubts(),
-		inoTurn: make(chan struct{}, 1), stages: make(chan struct{}, stagesMax), fetches: make(chan struct{}, fetchesMax),
+		accesses: newAccesses(),
+		inoTurn:  make(chan struct{}, 1), stages: make(chan struct{}, stagesMax), fetches: make(chan struct{}, fetchesMax),
 	}
 	f.life, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	f.chunks = newChunks(cfg.CacheSize, f.fetch)
@@ -73,7 +75,7 @@ func New(ctx context.Context, cfg Config, meta fs.Meta, blobs Blobs) (*FS, error
 	}
 	f.sessions = newRegistrar(r)
 	f.heard()
-	for _, loop := range []func(context.Context){f.keep, f.flushLoop, f.resolveDoubts, f.watchLapse} {
+	for _, loop := range []func(context.Context){f.keep, f.flushLoop, f.accessLoop, f.resolveDoubts, f.watchLapse} {
 		f.spawn(func() { loop(f.life) })
 	}
 	return f, nil
@@ -88,6 +90,7 @@ func (f *FS) Close(ctx context.Context) error {
 
 func (f *FS) close(ctx context.Context) error {
 	err := f.flushAll(ctx)
+	f.tellAccesses(ctx)
 	f.tasks.stop()
 	lost := f.budget.inUse()
 	f.cancel()

@@ -33,7 +33,7 @@ func (h *Handle) Ino() fs.Ino { return h.n.ino }
 
 func (h *Handle) writable() bool { return h.flags&syscall.O_ACCMODE != syscall.O_RDONLY }
 
-// Open opens a regular file. Of the flags of open(2) the access mode, O_APPEND and O_TRUNC count. keepCache tells that
+// Open opens a regular file. Of the flags of open(2) the access mode, O_APPEND, O_TRUNC and O_NOATIME count. keepCache tells that
 // nobody has changed the data since the last Open on this mount, so that pages cached then are still right. Errors:
 // ErrNotExist, ErrIsDir, ErrInvalid for other types, ErrReadOnly.
 func (f *FS) Open(ctx context.Context, ino fs.Ino, flags uint32) (a fs.Attr, h *Handle, keepCache bool, err error) {
@@ -192,6 +192,7 @@ func (h *Handle) Read(ctx context.Context, p []byte, off uint64) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read inode %d at %d: %w", h.n.ino, off, unavailable(err))
 	}
+	h.Accessed()
 	if k > 0 && h.f.cfg.ReadAhead > 0 {
 		if off == 0 {
 			h.n.neighbours(h.f)

@@ -186,13 +186,12 @@ func (n *inode) usable() error {
 
 // merge shows a, which the leader answered, as this mount sees it.
 func (f *FS) merge(a fs.Attr) fs.Attr {
-	if a.Type != fs.TypeRegular {
-		return a
+	if a.Type == fs.TypeRegular {
+		if n := f.table.peek(a.Ino); n != nil {
+			a = n.observe(a)
+			f.table.release(n)
+		}
 	}
-	n := f.table.peek(a.Ino)
-	if n == nil {
-		return a
-	}
-	defer f.table.release(n)
-	return n.observe(a)
+	f.accesses.show(&a)
+	return a
 }

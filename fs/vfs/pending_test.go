@@ -226,13 +226,21 @@ func TestView_IsWhatTheFlushMakesOfIt(t *testing.T) {
 			"chmod":    func(rt *rapid.T) { set(rt, fs.SetMode, fs.SetMode|fs.SetMtime) },
 			"chown":    func(rt *rapid.T) { set(rt, 0, fs.SetUID, fs.SetGID, fs.SetUID|fs.SetMode) },
 			"truncate": func(rt *rapid.T) { set(rt, fs.SetSize, fs.SetSize|fs.SetMtime, fs.SetSize|fs.SetMode) },
-			"launch":   func(*rapid.T) { m.launch(m.dirty.all(), (*segments).takeAll) },
-			"flush":    func(*rapid.T) { h.mustFlush(t) },
+			"read": func(rt *rapid.T) {
+				if _, err := h.Read(ctxT(t), make([]byte, 1), 0); err != nil {
+					rt.Fatal(err)
+				}
+				shown = m.attr(h.Ino())
+			},
+			"tell":   func(*rapid.T) { m.tellAccesses(ctxT(t)) },
+			"launch": func(*rapid.T) { m.launch(m.dirty.all(), (*segments).takeAll) },
+			"flush":  func(*rapid.T) { h.mustFlush(t) },
 			"": func(rt *rapid.T) {
 				compareAttrs(rt, "later it shows", m.attr(h.Ino()), shown)
 			},
 		})
 		h.mustFlush(t)
+		m.tellAccesses(ctxT(t))
 		var decided fs.Attr
 		decided, err = w.meta.Mount(nil).Getattr(ctxT(t), h.Ino())
 		if err != nil {

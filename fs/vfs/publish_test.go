@@ -96,7 +96,7 @@ func TestLinkNew_OfAFileThatIsGoneSaysSo(t *testing.T) {
 
 func TestReplace_KeepsTheInodeAndSharesTheBytes(t *testing.T) {
 	w := newWorld(t, localmeta.Config{})
-	m, other := w.mount(t, Config{}), w.mount(t, Config{})
+	m, other := w.mount(t, Config{}), w.mount(t, Config{NoAtime: true})
 	old := other.create("f")
 	old.mustWrite(t, pattern(1, 5<<20), 0)
 	old.mustFlush(t)

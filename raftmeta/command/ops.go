@@ -23,6 +23,7 @@ const (
 	opSetxattr
 	opRemovexattr
 	opCheck
+	opAccess
 )
 
 func kindOf(op fs.Op) opKind {
@@ -51,6 +52,8 @@ func kindOf(op fs.Op) opKind {
 		return opRemovexattr
 	case *fs.Check:
 		return opCheck
+	case *fs.Access:
+		return opAccess
 	}
 	panic(fmt.Sprintf("command: no kind for %T", op))
 }
@@ -81,6 +84,8 @@ func newOp(k opKind) fs.Op {
 		return &fs.Removexattr{}
 	case opCheck:
 		return &fs.Check{}
+	case opAccess:
+		return &fs.Access{}
 	}
 	return nil
 }
@@ -172,6 +177,10 @@ func wireOp(c *wire.Coder, p *fs.Op) {
 	case *fs.Check:
 		wire.Uint(c, &o.Ino)
 		c.Uint64(&o.Version)
+	case *fs.Access:
+		wire.Uint(c, &o.Ino)
+		wire.Int(c, &o.Seen)
+		wire.Int(c, &o.Time)
 	default:
 		panic(fmt.Sprintf("command: no codec for %T", o))
 	}

@@ -22,6 +22,7 @@ func ops() []fs.Op {
 		&fs.Setxattr{Ino: 1, Name: "a", Value: []byte("v"), Flags: fs.XattrReplace, Time: 2, KillSetgid: true},
 		&fs.Removexattr{Ino: 1, Name: "a", Time: 2},
 		&fs.Check{Ino: 1, Version: 2},
+		&fs.Access{Ino: 1, Seen: 2, Time: 3},
 	}
 }
 

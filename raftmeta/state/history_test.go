@@ -13,7 +13,7 @@ type history map[fs.Ino]*past
 
 type past struct {
 	version uint64
-	looks   string // all that is visible but the version
+	looks   string // all that is visible but the version, and the atime, which Access changes without one
 	cookies map[fs.Cookie]bool
 	highest fs.Cookie
 }
@@ -43,7 +43,7 @@ func (p *past) follow(v state.View, ino fs.Ino) error {
 		return err
 	}
 	version := attr.Version
-	attr.Version = 0
+	attr.Version, attr.Atime = 0, 0
 	looks := fmt.Sprintf("%+v", attr)
 	switch attr.Type {
 	case fs.TypeDir:

@@ -103,6 +103,8 @@ func subjects(op fs.Op) ([]fs.Ino, error) {
 		return []fs.Ino{o.Ino}, nil
 	case *fs.Check:
 		return []fs.Ino{o.Ino}, nil
+	case *fs.Access: // looks itself, since it is not refused
+		return nil, nil
 	}
 	return nil, command.ErrUnknown
 }

@@ -180,6 +180,8 @@ func (c *change) operate(s *SessionRecord, op fs.Op) (about, error) {
 		return c.removexattr(o)
 	case *fs.Check:
 		return c.check(o)
+	case *fs.Access:
+		return c.access(s, o)
 	}
 	return about{}, command.ErrUnknown
 }

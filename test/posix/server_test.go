@@ -32,6 +32,7 @@ type options struct {
 	MaxWrite           int
 	OpTimeoutMillis    int
 	NoPermissionChecks bool
+	NoAtime            bool
 	StatusFiles        bool // one, "hello"
 	Debug              bool
 }
@@ -96,6 +97,7 @@ func (s *server) mount(i int) error {
 		Mount:     fs.Mount{Host: "test", PID: os.Getpid(), Path: dir},
 		OpTimeout: time.Duration(opts.OpTimeoutMillis) * time.Millisecond,
 		ReadOnly:  opts.ReadOnly,
+		NoAtime:   opts.NoAtime,
 		Logger:    logger,
 	}, gate, s.store)
 	if err != nil {
@@ -107,7 +109,7 @@ func (s *server) mount(i int) error {
 	}
 	m, err := fusefs.Mount(fusefs.Config{
 		Dir: dir, FS: engine, ReadOnly: opts.ReadOnly, AllowOther: opts.AllowOther, Suid: opts.Suid, Debug: opts.Debug,
-		NoPermissionChecks: opts.NoPermissionChecks, MaxWrite: opts.MaxWrite, StatusFiles: files, Logger: logger,
+		NoPermissionChecks: opts.NoPermissionChecks, NoAtime: opts.NoAtime, MaxWrite: opts.MaxWrite, StatusFiles: files, Logger: logger,
 		CacheTimeout: time.Duration(opts.CacheMillis) * time.Millisecond,
 	})
 	if err != nil {

@@ -35,9 +35,11 @@ type Config = config.Mount
 type Deps struct {
 	Version  string
 	ReadOnly bool // as Config.ReadOnly
-	Faults   fs.Faults
-	Tracer   spans.Tracer // nil: no traces
-	Logger   *slog.Logger
+	// NoAtime and NoDirAtime are vfs.Config's.
+	NoAtime, NoDirAtime bool
+	Faults              fs.Faults
+	Tracer              spans.Tracer // nil: no traces
+	Logger              *slog.Logger
 	// Dialer makes the connections, and is not closed; nil: one of the client's own does.
 	Dialer *cluster.Dialer
 	// OpenStore opens the blob store at a node; nil: over the network.
@@ -157,6 +159,7 @@ func (c *Client) openFS(ctx context.Context, cfg Config, deps Deps, status *fs.S
 		Mount: fs.Mount{Host: host, PID: os.Getpid(), Path: cfg.Dir, Version: deps.Version, Opened: fs.TimeOf(time.Now()),
 			Subtree: cfg.Subtree, ReadOnly: cfg.ReadOnly || deps.ReadOnly},
 		DirtyMax: int64(cfg.DirtyMax), FlushAge: cfg.FlushAge, OpTimeout: cfg.OpTimeout, ReadOnly: cfg.ReadOnly || deps.ReadOnly,
+		NoAtime: deps.NoAtime, NoDirAtime: deps.NoDirAtime,
 		Activity: c.activity, Tracer: deps.Tracer, Faults: deps.Faults, Logger: deps.Logger,
 	}, c.meta, c.set)
 	if err != nil {

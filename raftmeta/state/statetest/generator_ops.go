@@ -8,7 +8,7 @@ import (
 
 // op makes an operation.
 func (g *Generator) op(c *client) fs.Op {
-	switch g.choose(26) {
+	switch g.choose(27) {
 	case 0, 1, 2, 3, 4, 5:
 		return g.create(c)
 	case 6, 7:
@@ -40,6 +40,8 @@ func (g *Generator) op(c *client) fs.Op {
 			return &fs.Removexattr{Ino: g.any().ino, Name: []string{fs.XattrACLAccess, fs.XattrACLDefault}[g.choose(2)], Time: g.tick()}
 		}
 		return g.setACL()
+	case 25:
+		return &fs.Access{Ino: g.any().ino, Seen: g.now - fs.Time(g.choose(40)), Time: g.tick()}
 	}
 	return &fs.Setxattr{Ino: g.any().ino, Name: "user." + names[g.choose(2)], Value: make([]byte, g.choose(5)),
 		Flags: fs.XattrFlags(g.choose(3)), Time: g.tick()}

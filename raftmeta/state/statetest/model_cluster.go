@@ -70,7 +70,7 @@ func (m *Model) transact(s *session, t *fs.Tx) *fs.TxResult {
 		if !m.admits(s, op) {
 			return &fs.TxResult{Err: fs.CodeAccess, Failed: n, Index: m.index}
 		}
-		r, code := m.operate(op)
+		r, code := m.operate(s.Root, op)
 		if code == fs.CodeOK {
 			code = s.claim(m, op)
 		}

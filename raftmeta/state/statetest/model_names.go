@@ -6,7 +6,8 @@ import (
 	"dfs/fs"
 )
 
-func (m *Model) operate(op fs.Op) (fs.Result, fs.Code) {
+// operate does an operation for a session that is bound to root.
+func (m *Model) operate(root fs.Ino, op fs.Op) (fs.Result, fs.Code) {
 	switch o := op.(type) {
 	case *fs.Create:
 		return m.create(o)
@@ -30,6 +31,14 @@ func (m *Model) operate(op fs.Op) (fs.Result, fs.Code) {
 		return m.setxattr(o)
 	case *fs.Removexattr:
 		return m.removexattr(o)
+	case *fs.Access:
+		if f := m.inodes[o.Ino]; f != nil && (root == fs.RootIno || root == o.Ino || m.beneath(root)[o.Ino]) {
+			if f.attr.Atime == o.Seen {
+				f.attr.Atime = o.Time
+			}
+			return m.result(f, nil, nil), fs.CodeOK
+		}
+		return fs.Result{}, fs.CodeOK
 	}
 	panic("statetest: the model does not know this operation")
 }

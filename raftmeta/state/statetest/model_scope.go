@@ -71,6 +71,8 @@ func (m *Model) admits(s *session, op fs.Op) bool {
 		return in(o.Ino)
 	case *fs.Removexattr:
 		return in(o.Ino)
+	case *fs.Access:
+		return true
 	}
 	return false
 }
