@@ -8,24 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acls runs a script, as root, in the first of two mounts, with $b the second, and functions that run a command as user 1001 of
-// group 1001, who is in group 1005 as well (as1), and as user 1002 of group 1002 (as2).
+// acls is users for tests of ACLs.
 func acls(t *testing.T, text string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can become somebody else")
-	}
-	need(t, "setfacl", "getfacl", "setpriv")
-	r := start(t, 2, options{AllowOther: true, Suid: true})
-	script(t, r.dir(), "b="+r.opts.Dirs[1]+`
-as1() { setpriv --reuid 1001 --regid 1001 --groups 1005 "$@"; }
-as2() { setpriv --reuid 1002 --regid 1002 --clear-groups "$@"; }
-no() { if "$@" 2>/dev/null; then echo "allowed: $*"; return 1; fi; }
-is() { if [ "$1" != "$2" ]; then printf 'got\n%s\nwant\n%s\n' "$1" "$2"; return 1; fi; }
+	need(t, "setfacl", "getfacl")
+	users(t, `
 facl() { getfacl -cnpE "$1" | grep . | paste -sd ' '; }
-umask 022
 `+text)
-	r.must(command{Do: "check"})
 }
 
 func TestACL_LetsInAndKeepsOutOnEveryMount(t *testing.T) {
