@@ -10,6 +10,7 @@ const (
 	aclVersion   = 2
 	aclHeader    = 4 // bytes
 	aclEntrySize = 8
+	aclMax       = 4096 // a kernel takes no longer one from FUSE, and lets nobody in who would have to be looked up in it
 )
 
 // The tags of entries, and the id of one that names nobody.

@@ -128,6 +128,7 @@ func TestACL_Refusals(t *testing.T) {
 			t.Errorf("%s: %v", what, r.Err)
 		}
 	}
+	c.refused(fs.CodeXattrTooBig, &fs.Setxattr{Ino: 1, Name: fs.XattrACLDefault, Value: make([]byte, 4097)})
 	c.refused(fs.CodeAccess, &fs.Setxattr{Ino: 2, Name: fs.XattrACLDefault, Value: value})
 	c.refused(fs.CodeNotSupported, &fs.Setxattr{Ino: 3, Name: fs.XattrACLAccess, Value: value})
 }

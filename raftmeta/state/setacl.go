@@ -6,6 +6,8 @@ import "dfs/fs"
 func setACL(i *inode, o *fs.Setxattr) ([]byte, error) {
 	a, ok := parseACL(o.Value)
 	switch {
+	case len(o.Value) > aclMax:
+		return nil, refuse(fs.ErrXattrTooBig)
 	case !ok:
 		return nil, refuse(fs.ErrInvalid)
 	case i.Type == fs.TypeSymlink:
