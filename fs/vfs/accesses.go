@@ -17,6 +17,9 @@ import (
 const (
 	accessesMax  = 8192 // inodes noted; further reads are not
 	accessesSent = 1024 // in one transaction
+
+	// lastTellMax bounds how long Close waits to tell the last reads: with the cluster gone they may as well be lost.
+	lastTellMax = 2 * time.Second
 )
 
 // accesses is what has been read and not been told yet.
@@ -187,4 +190,11 @@ func (f *FS) tellAccesses(ctx context.Context) {
 	for _, r := range results {
 		f.merge(r.Attr)
 	}
+}
+
+// tellLastAccesses is tellAccesses for Close.
+func (f *FS) tellLastAccesses(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastTellMax)
+	defer cancel()
+	f.tellAccesses(ctx)
 }

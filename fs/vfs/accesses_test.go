@@ -250,6 +250,25 @@ func TestRead_IsNotRecordedWhereNobodyWantsIt(t *testing.T) {
 	}
 }
 
+func TestClose_DoesNotWaitLongToTellReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, localmeta.Config{})
+		m := w.start(t, Config{OpTimeout: time.Hour})
+		_, h, err := m.Create(ctxT(t), Caller{}, fs.RootIno, "f", 0o644, rw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.mustRead(t)
+		h.Release()
+		m.sw.set("*", fs.ErrUnavailable)
+		began := time.Now()
+		_ = m.FS.Close(context.Background()) // whether it could say goodbye to the cluster
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 func TestReads_AreNotedUpToABound(t *testing.T) {
 	s := newAccesses()
 	for n := range fs.Ino(accessesMax + 10) {

@@ -90,7 +90,7 @@ func (f *FS) Close(ctx context.Context) error {
 
 func (f *FS) close(ctx context.Context) error {
 	err := f.flushAll(ctx)
-	f.tellAccesses(ctx)
+	f.tellLastAccesses(ctx)
 	f.tasks.stop()
 	lost := f.budget.inUse()
 	f.cancel()
