@@ -83,6 +83,26 @@ func TestACL_IsRememberedForTheVersionThatTheKernelWasTold(t *testing.T) {
 	}
 }
 
+func TestACL_IsForgottenBeforeALeaseGoesBack(t *testing.T) {
+	r := newRig(t, nil)
+	r.kernel = &kernel{dropped: make(map[uint64]int)}
+	for name, drop := range map[string]func(fs.Ino){"attr": r.DropAttr, "pages": r.DropPages} {
+		ino, _, _ := r.create(name, 0)
+		in := header(1)
+		r.ok("lookup", r.Lookup(nil, &in, name, &fuse.EntryOut{}))
+		if _, st := r.getACL(ino); st != fuse.ENODATA {
+			t.Fatal(st)
+		}
+		if _, _, ok := r.acls.get(fs.Ino(ino), fs.XattrACLAccess); !ok {
+			t.Fatal("nothing is remembered")
+		}
+		drop(fs.Ino(ino))
+		if _, _, ok := r.acls.get(fs.Ino(ino), fs.XattrACLAccess); ok {
+			t.Errorf("%s: it is remembered without the lease", name)
+		}
+	}
+}
+
 func TestACLs_AreRememberedUpToABound(t *testing.T) {
 	m := &acls{}
 	for n := range fs.Ino(aclsMax + 10) {

@@ -112,3 +112,24 @@ func TestSetattr_TranslatesEachFlag(t *testing.T) {
 		}
 	}
 }
+
+// The kernel asks with a handle before it reads from its pages, and may believe the answer for as long as a lease lasts.
+func TestGetattr_BeforeAReadShowsTheAtimeThatTheReadSets(t *testing.T) {
+	r := newRig(t, nil)
+	ino, fh, _ := r.create("f", 0)
+	r.write(ino, fh, 0, "data", 0)
+	ask := func(in fuse.GetAttrIn) uint64 {
+		t.Helper()
+		var out fuse.AttrOut
+		r.ok("getattr", r.GetAttr(nil, &in, &out))
+		return out.Atime<<30 + uint64(out.Atimensec)
+	}
+	old := ask(fuse.GetAttrIn{InHeader: header(ino)})
+	told := ask(fuse.GetAttrIn{InHeader: header(ino), Flags_: fuse.FUSE_GETATTR_FH, Fh_: fh})
+	if told <= old {
+		t.Errorf("told %d, before that %d", told, old)
+	}
+	if next := ask(fuse.GetAttrIn{InHeader: header(ino)}); next != told {
+		t.Errorf("told %d, then %d", told, next)
+	}
+}

@@ -18,7 +18,7 @@ func (f *front) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 		}
 		if in.Flags()&fuse.FUSE_GETATTR_FH != 0 {
 			if file, err := f.files.get(in.Fh()); err == nil {
-				file.h.Accessed()
+				file.h.Accessed(&a)
 			}
 		}
 		f.tell(&a)

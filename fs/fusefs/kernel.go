@@ -24,7 +24,10 @@ func (f *front) DropNames() {
 
 // DropAttr implements vfs.Kernel. Answers to requests that began before count as old, but for those that change the
 // inode: these are not believed for any time anyway.
-func (f *front) DropAttr(ino fs.Ino) { f.notify(ino, -1) }
+func (f *front) DropAttr(ino fs.Ino) {
+	f.acls.changed(ino)
+	f.notify(ino, -1)
+}
 
 // pagesPatience is how long the dropping of a file's pages is waited for. It waits for READs that are under way, and for
 // dirty pages of shared mappings to be written, which a truncation under way holds back.
@@ -32,6 +35,7 @@ const pagesPatience = time.Second
 
 // DropPages implements vfs.Kernel.
 func (f *front) DropPages(ino fs.Ino) {
+	f.acls.changed(ino)
 	dropped := make(chan struct{})
 	go func() {
 		defer close(dropped)

@@ -131,9 +131,14 @@ func (s *accesses) forget(ctx context.Context, ino fs.Ino) error {
 	}
 }
 
-// Accessed notes that something was read through the handle. Read does so itself; the kernel answers other reads from its
-// pages.
-func (h *Handle) Accessed() {
+// Accessed notes that something was read through the handle, and puts that into a, which the front is about to be told of the
+// inode. Read does so itself; the kernel answers other reads from its pages.
+func (h *Handle) Accessed(a *fs.Attr) {
+	h.accessed()
+	h.f.accesses.show(a)
+}
+
+func (h *Handle) accessed() {
 	if h.flags&syscall.O_NOATIME != 0 || h.flags&syscall.O_ACCMODE == syscall.O_WRONLY {
 		return
 	}

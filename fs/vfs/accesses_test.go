@@ -33,7 +33,7 @@ func (m *mount) decisions() int { return m.sw.count("op.decide.before") }
 func TestRead_IsShownAtOnceAndToldToOthersLater(t *testing.T) {
 	w := newWorld(t, localmeta.Config{})
 	c := &clock{now: 1000}
-	m, other := w.mount(t, Config{Now: c.tick}), w.mount(t, Config{})
+	m := w.mount(t, Config{Now: c.tick})
 	var all []*Handle
 	for n := range 5 {
 		h := m.create(fmt.Sprint("f", n))
@@ -49,8 +49,8 @@ func TestRead_IsShownAtOnceAndToldToOthersLater(t *testing.T) {
 		if got.Atime <= old.Mtime || got.Ctime != old.Ctime || got.Version != old.Version {
 			t.Errorf("read, it shows %+v after %+v", got, old)
 		}
-		if a := other.attr(h.Ino()); a != old {
-			t.Errorf("the other mount sees %+v already", a)
+		if a := w.mount(t, Config{}).attr(h.Ino()); a != old {
+			t.Errorf("another mount sees %+v already", a)
 		}
 	}
 	m.tellAccesses(ctxT(t))
@@ -58,6 +58,7 @@ func TestRead_IsShownAtOnceAndToldToOthersLater(t *testing.T) {
 		h.mustRead(t) // not to be recorded, by relatime
 	}
 	m.tellAccesses(ctxT(t))
+	other := w.mount(t, Config{})
 	for _, h := range all {
 		if a, b := m.attr(h.Ino()), other.attr(h.Ino()); a != b || a.Atime <= a.Mtime {
 			t.Errorf("%+v, the other mount sees %+v", a, b)
@@ -103,14 +104,66 @@ func TestRead_OfWhatIsUnflushedIsToldBehindIt(t *testing.T) {
 	setattr(t, m, h.Ino(), atime(5))
 	h.mustRead(t)
 	want := m.attr(h.Ino()).Atime
+	before := m.decisions()
 	m.tellAccesses(ctxT(t))
-	if a := other.attr(h.Ino()); a.Size != 0 || a.Atime == want {
-		t.Errorf("told before the data: %+v", a)
+	if n := m.decisions() - before; n != 0 {
+		t.Errorf("told before the data: %d transactions", n)
 	}
 	h.mustFlush(t)
 	m.tellAccesses(ctxT(t))
 	if a := other.attr(h.Ino()); a.Size != 4 || a.Atime != want {
 		t.Errorf("behind the data: %+v, want atime %d", a, want)
+	}
+}
+
+// A read on one mount takes nothing from another one: the leases that it holds stay, and it sees the atime when they are gone.
+func TestRead_RecallsNobodysLease(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	c := &clock{now: 1000}
+	h := w.leased(t, Config{Now: c.tick}).create("f")
+	m, other := w.leased(t, Config{Now: c.tick}), w.leased(t, Config{})
+	old := other.attr(h.Ino())
+	m.open("f", syscall.O_RDONLY).mustRead(t)
+	m.tellAccesses(ctxT(t))
+	if a := m.attr(h.Ino()); a.Atime <= old.Atime || a.Version != old.Version {
+		t.Errorf("told, it shows %+v after %+v", a, old)
+	}
+	if n := other.asked(func() {
+		if a := other.attr(h.Ino()); a != old {
+			t.Errorf("the other mount sees %+v under its lease, after %+v", a, old)
+		}
+	}, reads...); n != 0 {
+		t.Errorf("the other mount's lease is gone: it asked %d times", n)
+	}
+	setattr(t, m, h.Ino(), fs.Setattr{Set: fs.SetMode, Mode: 0o600})
+	if a := other.attr(h.Ino()); a != m.attr(h.Ino()) || a.Atime <= old.Atime {
+		t.Errorf("without its lease it sees %+v", a)
+	}
+}
+
+// A read is told without a claim, so the lease may have gone, and come again, before the answer is there.
+func TestRead_IsToldWithoutLearningWhatElseTheAnswerSays(t *testing.T) {
+	m := newWorld(t, localmeta.Config{}).leased(t, Config{})
+	ino := m.create("f").Ino()
+	a := m.attr(ino)
+	answer := fs.Result{Attr: a}
+	answer.Attr.Atime++
+	for name, test := range map[string]struct{ known, want fs.Attr }{
+		"the same version": {a, answer.Attr},
+		"nothing":          {fs.Attr{}, fs.Attr{}},
+		"a newer one":      {fs.Attr{Ino: ino, Version: a.Version + 1}, fs.Attr{Ino: ino, Version: a.Version + 1}},
+		"an older one":     {fs.Attr{Ino: ino, Version: a.Version - 1}, fs.Attr{Ino: ino, Version: a.Version - 1}},
+	} {
+		m.leases.mu.Lock()
+		k := m.leases.known[ino]
+		k.attr = test.known
+		m.leases.applied([]fs.Op{&fs.Access{Ino: ino}}, []fs.Result{answer}, false)
+		got := k.attr
+		k.attr = a
+		m.leases.mu.Unlock()
+		if got != test.want {
+			t.Errorf("%s known: then %+v", name, got)
+		}
 	}
 }
 

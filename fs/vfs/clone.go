@@ -85,7 +85,7 @@ func (h *Handle) clone(ctx context.Context, dst *Handle, op fs.Clone) (uint64, e
 		return r.N, nil
 	})
 	if total > 0 {
-		h.Accessed()
+		h.accessed()
 		return total, nil // the next call reports an error that lasts
 	}
 	return 0, err

@@ -192,7 +192,7 @@ func (h *Handle) Read(ctx context.Context, p []byte, off uint64) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read inode %d at %d: %w", h.n.ino, off, unavailable(err))
 	}
-	h.Accessed()
+	h.accessed()
 	if k > 0 && h.f.cfg.ReadAhead > 0 {
 		if off == 0 {
 			h.n.neighbours(h.f)

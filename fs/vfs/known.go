@@ -150,6 +150,9 @@ func (l *leases) applied(ops []fs.Op, results []fs.Result, doubt bool) {
 
 func (l *leases) applied1(op fs.Op, r *fs.Result, doubt bool) {
 	switch op := op.(type) {
+	case *fs.Access:
+		l.accessed(r.Attr)
+		return
 	case *fs.Create:
 		l.bound(op.Parent, op.Name, r, r.Attr.Ino, doubt)
 		if k := l.known[r.Attr.Ino]; k != nil && r.Attr.IsDir() && k.attr.Ino == 0 {
@@ -168,6 +171,9 @@ func (l *leases) applied1(op fs.Op, r *fs.Result, doubt bool) {
 	case *fs.Removexattr:
 		l.stirXattrs(op.Ino, doubt)
 	case *fs.Setattr:
+		if op.Set&fs.SetMode != 0 { // which changes the ACL, too
+			l.stirXattrs(op.Ino, doubt)
+		}
 		l.doubtful(op.Ino, doubt)
 	case *fs.Write:
 		l.doubtful(op.Ino, doubt)
@@ -180,6 +186,15 @@ func (l *leases) applied1(op fs.Op, r *fs.Result, doubt bool) {
 		l.learn(r.Attr)
 		l.learn(r.Parent)
 		l.learn(r.Replaced)
+	}
+}
+
+// accessed takes in what became of an atime. No claim has kept the lease, which may be another one by now: what else the attributes
+// say is not learnt, and what they say of another Version not at all.
+func (l *leases) accessed(a fs.Attr) {
+	if k := l.known[a.Ino]; k != nil && k.attr.Ino != 0 && k.attr.Version == a.Version {
+		k.attr.Atime = a.Atime
+		k.stirred++ // an answer that left before may bear the one before
 	}
 }
 

@@ -32,6 +32,8 @@ func (t *touched) touch(op fs.Op, stray bool) {
 		t.born[o.Ino] = true
 		if o.Parent != 0 {
 			t.bind(o.Parent, o.Name)
+		} else if o.Near != 0 {
+			t.looks[o.Near] = true
 		}
 	case *fs.Link:
 		t.change(o.Ino)
@@ -62,6 +64,7 @@ func (t *touched) touch(op fs.Op, stray bool) {
 		t.change(o.Ino)
 	case *fs.Check:
 		t.looks[o.Ino] = true
+	case *fs.Access: // changes nothing that a lease covers: the atime of a read may come late
 	}
 }
 
