@@ -15,17 +15,25 @@ func (f *FS) Getattr(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 	return a, err
 }
 
-// GetattrFor is Getattr that tells how long the answer may be believed.
+// GetattrFor is Getattr that tells how long the answer may be believed. What has no name and is not open here is asked for each
+// time: it may be reaped, and no recall tells of that.
 func (f *FS) GetattrFor(ctx context.Context, ino fs.Ino) (fs.Attr, time.Duration, error) {
 	a, valid, ok := f.leases.attr(ino)
-	if !ok {
+	if !ok || f.reapable(&a) {
 		var err error
 		if a, valid, err = f.askAttr(ctx, ino); err != nil {
 			return fs.Attr{}, 0, err
 		}
 	}
+	if f.reapable(&a) {
+		f.leaveOrphan(&a)
+		valid = 0
+	}
 	return f.merge(a), valid, nil
 }
+
+// reapable reports whether an inode may be reaped as far as this mount knows.
+func (f *FS) reapable(a *fs.Attr) bool { return a.Nlink == 0 && !f.pins.isHeld(a.Ino) }
 
 // askAttr asks the leader for attributes, and for a lease.
 func (f *FS) askAttr(ctx context.Context, ino fs.Ino) (a fs.Attr, valid time.Duration, err error) {

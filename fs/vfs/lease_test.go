@@ -428,3 +428,34 @@ func TestLapsedLeases_AreTakenBackFromTheFront(t *testing.T) {
 	m.sw.set("attach", nil)
 	eventually(t, "leases are as good as before", func() bool { return asked() == 0 })
 }
+
+// No recall tells of a reaping: what only another mount has open is not answered from memory.
+func TestOrphan_ThatIsNotOpenHereIsAskedForEachTime(t *testing.T) {
+	w := newWorld(t, localmeta.Config{TimeoutMillis: 300})
+	m, other := w.leased(t, Config{}), w.leased(t, Config{})
+	here := m.create("f")
+	ino := here.Ino()
+	h := other.open("f", syscall.O_RDONLY)
+	if err := m.Unlink(ctxT(t), fs.RootIno, "f"); err != nil {
+		t.Fatal(err)
+	}
+	look := func() {
+		t.Helper()
+		if a, err := m.Getattr(ctxT(t), ino); err != nil || a.Nlink != 0 {
+			t.Fatal(a, err)
+		}
+	}
+	look()
+	if n := m.asked(look, reads...); n != 0 {
+		t.Errorf("open here, it is asked for %d times", n)
+	}
+	here.Release()
+	if _, valid, err := m.GetattrFor(ctxT(t), ino); err != nil || valid != 0 {
+		t.Errorf("the front may believe it for %v, %v", valid, err)
+	}
+	h.Release()
+	eventually(t, "it is reaped", func() bool {
+		_, err := m.Getattr(ctxT(t), ino)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+}

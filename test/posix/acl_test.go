@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"dfs/fs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -140,7 +142,9 @@ func TestACL_IsAskedForOnceAVersion(t *testing.T) {
 	must(t, os.WriteFile(r.dir()+"/d/f", nil, 0o644))
 	must(t, asNobody(t, "stat", r.dir()+"/d/f"))
 	// What is known needs no cluster.
-	r.must(command{Do: "fault", Step: "getxattr", Err: 30})
+	for _, step := range []string{"getxattr", "listxattr"} {
+		r.must(command{Do: "fault", Step: step, Err: fs.CodeCorrupt})
+	}
 	must(t, asNobody(t, "stat", r.dir()+"/d/f"))
 	must(t, unix.Chmod(r.opts.Dirs[1]+"/d", 0o751))
 	if err := asNobody(t, "stat", r.dir()+"/d/f"); err == nil {
