@@ -1,0 +1,117 @@
+package lock
+
+import (
+	"maps"
+	"slices"
+
+	"dfs/fs"
+)
+
+// settle grants what can be granted on an inode, and wakes who got it. Who waits on, and has come into a circle by a grant to
+// somebody who waits as well, is woken too: asking again tells him. fresh are those who were granted something just before.
+func (t *Table) settle(ino fs.Ino, fresh ...person) {
+	fresh = append(fresh, t.grant(ino)...)
+	if slices.ContainsFunc(fresh, func(p person) bool { return len(t.waits[p]) > 0 }) {
+		t.breakCircles(ino)
+	}
+}
+
+// grant grants in the order in which it was asked for, and returns to whom.
+func (t *Table) grant(ino fs.Ino) (fresh []person) {
+	if len(t.owing) > 0 {
+		return nil
+	}
+	for w := t.first(ino); w != nil; w = t.first(ino) {
+		if t.fits(w.person, ino, t.held(w.person, ino).Set(w.lock.Start, w.lock.End, w.lock.Type)) {
+			t.hold(w.person, w.since, &w.lock)
+			fresh = append(fresh, w.person)
+		}
+		t.wake(w)
+	}
+	return fresh
+}
+
+// first is the first in line whom nobody is in the way of; nil for none.
+func (t *Table) first(ino fs.Ino) *waiter {
+	if i := t.inodes[ino]; i != nil {
+		for _, w := range i.queue {
+			if _, _, busy := t.conflict(w.person, &w.lock); !busy {
+				return w
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Table) breakCircles(ino fs.Ino) {
+	if i := t.inodes[ino]; i != nil {
+		for _, w := range slices.Clone(i.queue) {
+			if t.deadlocked(w) {
+				t.wake(w)
+			}
+		}
+	}
+}
+
+// wake takes w out of the line; without room for its lock, asking again says so.
+func (t *Table) wake(w *waiter) {
+	t.leave(w)
+	t.woken = append(t.woken, Wake{w.session, w.ticket})
+}
+
+// settleAll settles several inodes, in their order.
+func (t *Table) settleAll(inos []fs.Ino) {
+	if len(t.owing) > 0 {
+		return
+	}
+	for _, ino := range inos {
+		t.grant(ino)
+	}
+	for _, ino := range inos {
+		t.breakCircles(ino)
+	}
+}
+
+// tellAll is called when the last session has told what it holds: only now can anything be granted.
+func (t *Table) tellAll() { t.settleAll(slices.Sorted(maps.Keys(t.inodes))) }
+
+// deadlocked reports whether somebody in w's way waits for w's owner, directly or by others who wait. Only owners of ranges
+// count: who else waits for a flock, or whom that waits for, cannot be known, since any process with the descriptor may end it.
+func (t *Table) deadlocked(w *waiter) bool {
+	if w.kind != fs.LockRange {
+		return false
+	}
+	seen := map[person]bool{}
+	next := []*waiter{w}
+	for len(next) > 0 {
+		x := next[len(next)-1]
+		next = next[:len(next)-1]
+		for _, p := range t.inTheWay(x) {
+			if p == w.person {
+				return true
+			}
+			if !seen[p] {
+				seen[p] = true
+				next = append(next, t.waits[p]...)
+			}
+		}
+	}
+	return false
+}
+
+// inTheWay are the owners that w waits for.
+func (t *Table) inTheWay(w *waiter) (list []person) {
+	i := t.inodes[w.lock.Ino]
+	if i == nil {
+		return nil
+	}
+	for _, o := range i.owners {
+		if o.kind != w.kind || o.person == w.person {
+			continue
+		}
+		if _, ok := o.held.conflict(w.lock.Start, w.lock.End, w.lock.Type); ok {
+			list = append(list, o.person)
+		}
+	}
+	return list
+}
