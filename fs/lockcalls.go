@@ -134,7 +134,8 @@ type LockStatus struct {
 	Waiting bool // it is not held yet
 	Since   Time // when it was asked for, or told to a new leader; by the leader's clock
 	Session SessionID
-	Mount   Mount
+	Host    string // of its mount
+	Path    string
 }
 
 // LockList is what a LockLister answers.

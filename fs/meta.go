@@ -10,6 +10,7 @@ type Meta interface {
 	Committer
 	Reader
 	Sessions
+	Locker
 }
 
 // Committer decides transactions.
@@ -132,6 +133,8 @@ type Beat struct {
 	Acks   []LeaseAck
 	// Activity is what the mount has done so far, for operators.
 	Activity Activity
+	// Locks, in a stream's first beat, is what a leader is told that does not know the session's locks.
+	Locks LockClaim
 }
 
 // Notice is what the leader tells a mount.
@@ -143,4 +146,5 @@ type Notice struct {
 	Nodes   []NodeInfo // the members by Raft, with what gossip says of them; nil for no news
 	// MinReplicas comes with Nodes: how many copies a blob must have at commit, from now on.
 	MinReplicas int
+	Tickets     []uint64 // of LockWaits about which it is worth asking again
 }

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"dfs/fs"
+	"dfs/fs/lock"
 	"dfs/raftmeta/command"
 	"dfs/raftmeta/leasedesk"
 	"dfs/raftmeta/state"
 )
 
-// sessionTable is what a leader remembers of the sessions: when it last heard of each, what each has pinned, and their
-// streams. It is lost with the leadership; the next leader gives every live session a full timeout to tell it again.
+// sessionTable is what a leader remembers of the sessions: when it last heard of each, what each has pinned and
+// locked, and their streams. It is lost with the leadership; the next leader gives every live session a full timeout to tell it again.
 //
 // mu guards everything in it and in its sessions and is held for moments only; a stream's own lock is taken inside it.
 type sessionTable struct {
@@ -25,6 +26,7 @@ type sessionTable struct {
 	sessions map[fs.SessionID]*session
 	pins     map[fs.Ino]int      // how many sessions pin an inode; never 0
 	reaping  map[fs.Ino]struct{} // inodes that a Reap is proposed for: nobody can pin them any more
+	locks    *lock.Table
 	closed   bool
 
 	desk *leasedesk.Desk // since takeOver; mu may be held while it is called, it never takes mu
@@ -45,7 +47,8 @@ type session struct {
 }
 
 func newSessionTable(r *reign) *sessionTable {
-	return &sessionTable{r: r, sessions: map[fs.SessionID]*session{}, pins: map[fs.Ino]int{}, reaping: map[fs.Ino]struct{}{}}
+	return &sessionTable{r: r, sessions: map[fs.SessionID]*session{}, pins: map[fs.Ino]int{}, reaping: map[fs.Ino]struct{}{},
+		locks: lock.NewTable()}
 }
 
 // takeOver begins the table with the live sessions, none of which has told its pins yet. The barrier is behind us.
@@ -91,16 +94,21 @@ func (t *sessionTable) add(s *state.SessionRecord, attached bool) {
 		if t.desk != nil {
 			t.desk.Open(s.ID)
 		}
+		if !attached {
+			t.locks.Owe(s.ID)
+		}
 	}
 }
 
-// remove takes a session and its pins out of the table and ends its stream; mu is held.
+// remove takes a session whose end has been applied, its pins and its locks out of the table and ends its stream; mu is held.
 func (t *sessionTable) remove(e *session, why error) {
 	delete(t.sessions, e.ID)
 	t.desk.Drop(e.ID)
 	for ino := range e.pins {
 		t.unpin(e, ino)
 	}
+	t.locks.Drop(e.ID)
+	t.wakeWaiters()
 	if e.stream != nil {
 		e.stream.end(fmt.Errorf("session %d: %w", e.ID, why))
 	}

@@ -22,6 +22,7 @@ type stream struct {
 	ack     uint64        // to be sent; 0 for nothing
 	news    fs.Notice     // likewise, of the nodes; without any for nothing
 	recalls []fs.Recall   // likewise, at most two for each lease of the session
+	tickets []uint64      // likewise, of waits about which it is worth asking again; at most fs.LockWaitsMax
 	err     error         // why the stream has ended
 	done    chan struct{} // closed with err
 }
@@ -59,6 +60,9 @@ func (s *stream) Send(b fs.Beat) error {
 			return err
 		}
 		if !s.beaten {
+			if err := s.t.reclaim(e, b.Locks); err != nil {
+				return err
+			}
 			s.beaten = true
 			s.t.told(e)
 			if err := s.t.desk.Told(e.ID); err != nil {
@@ -116,10 +120,10 @@ func (s *stream) take() (notice fs.Notice, ok bool) {
 	case len(s.recalls) > 0:
 		n := min(len(s.recalls), recallsMax)
 		notice.Recalls, s.recalls = s.recalls[:n:n], s.recalls[n:]
-	case s.ack > 0 || s.news.Nodes != nil:
+	case s.ack > 0 || s.news.Nodes != nil || s.tickets != nil:
 		notice = s.news
-		notice.Ack = s.ack
-		s.ack, s.news = 0, fs.Notice{}
+		notice.Ack, notice.Tickets = s.ack, s.tickets
+		s.ack, s.news, s.tickets = 0, fs.Notice{}, nil
 	default:
 		return fs.Notice{}, false
 	}
@@ -175,6 +179,19 @@ func (s *stream) tell(news fs.Notice) {
 	s.mu.Lock()
 	s.news = news
 	s.mu.Unlock()
+	s.wake()
+}
+
+// tellTicket says that it is worth asking again about a wait. The stream of a mount that asks, but does not listen, ends.
+func (s *stream) tellTicket(ticket uint64) {
+	s.mu.Lock()
+	s.tickets = append(s.tickets, ticket)
+	deaf := len(s.tickets) > fs.LockWaitsMax
+	s.mu.Unlock()
+	if deaf {
+		s.end(fmt.Errorf("session %d does not take in what it is told: %w", s.session.ID, fs.ErrUnavailable))
+		return
+	}
 	s.wake()
 }
 

@@ -12,6 +12,9 @@ import (
 // kernel is about to read from its pages (or, rarely, to seek to the end), and otherwise says nothing of that.
 func (f *front) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	return f.do(OpGetattr, cancel, &in.InHeader, func(r *request) error {
+		if err := f.lockLost(in); err != nil {
+			return err
+		}
 		a, valid, err := f.getattr(r)
 		if err != nil {
 			return gone(err)

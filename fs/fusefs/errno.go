@@ -24,6 +24,12 @@ func errnoOf(err error) syscall.Errno {
 		return syscall.ENOTTY
 	case errors.Is(err, errNoCall):
 		return syscall.ENOSYS
+	case errors.Is(err, errWouldBlock):
+		return syscall.EAGAIN
+	case errors.Is(err, errDeadlock):
+		return syscall.EDEADLK
+	case errors.Is(err, errNoLocks):
+		return syscall.ENOLCK
 	}
 	if code := fs.CodeOf(err); code != fs.CodeInternal {
 		return errnoOfCode(code)

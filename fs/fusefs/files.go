@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -83,14 +84,16 @@ func (f *front) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, out *fuse.Cre
 	})
 }
 
-// Flush implements fuse.RawFileSystem: each close(2) of a descriptor, from whichever process.
+// Flush implements fuse.RawFileSystem: each close(2) of a descriptor, from whichever process. The process's fcntl locks on the file
+// go with it.
 func (f *front) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	return f.do(OpFlush, cancel, &in.InHeader, func(r *request) error {
 		file, err := f.files.get(in.Fh)
 		if err != nil {
 			return err
 		}
-		return file.h.Flush(r)
+		flushed := file.h.Flush(r)
+		return cmp.Or(flushed, file.h.CloseLocks(r, in.LockOwner))
 	})
 }
 

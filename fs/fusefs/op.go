@@ -31,6 +31,9 @@ const (
 	OpReaddir
 	OpReleasedir
 	OpFsyncdir
+	OpGetlk
+	OpSetlk
+	OpSetlkw
 	OpCreate
 	OpIoctl
 	OpFallocate
@@ -49,6 +52,6 @@ func (o Op) String() string {
 	}
 	return [opCount]string{"lookup", "getattr", "setattr", "readlink", "symlink", "mknod", "mkdir", "unlink", "rmdir",
 		"rename", "link", "open", "read", "write", "statfs", "release", "fsync", "setxattr", "getxattr", "listxattr",
-		"removexattr", "flush", "opendir", "readdir", "releasedir", "fsyncdir", "create", "ioctl", "fallocate",
+		"removexattr", "flush", "opendir", "readdir", "releasedir", "fsyncdir", "getlk", "setlk", "setlkw", "create", "ioctl", "fallocate",
 		"readdirplus", "lseek", "copy_file_range", "tmpfile", "statx"}[o]
 }

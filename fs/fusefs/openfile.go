@@ -30,6 +30,9 @@ func (f *front) handle(r *request, o *file, appends bool) (*vfs.Handle, error) {
 	if appends == (o.flags&unix.O_APPEND != 0) {
 		return o.h, nil
 	}
+	if err := o.h.LockLost(); err != nil { // locks are the first handle's
+		return nil, err
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.twin != nil || o.closed {

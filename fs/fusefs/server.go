@@ -180,7 +180,7 @@ func (s *Server) detach() error {
 }
 
 // options are go-fuse's. What is not set here is off: the write-back cache, which would hide the ends of files that
-// others append to; remote locks; explicit invalidation, for the kernel shall compare mtimes and sizes itself.
+// others append to; explicit invalidation, for the kernel shall compare mtimes and sizes itself.
 func (s *Server) options() *fuse.MountOptions {
 	level := slog.LevelWarn
 	if s.cfg.Debug {
@@ -194,6 +194,7 @@ func (s *Server) options() *fuse.MountOptions {
 		// An answer of 1 MiB and its header do not fit into a pipe of 1 MiB, and our data is not in a file anyway.
 		DisableSplice:        true,
 		EnableSymlinkCaching: true,
+		EnableLocks:          true,
 		// The kernel takes the names of such a listing as new even if it was told to forget them since it asked.
 		DisableReadDirPlus: true,
 		EnableAcl:          s.front.acl, // which makes the kernel check permissions

@@ -36,6 +36,7 @@ type FS struct {
 	doubts   *doubts
 	losses   losses
 	accesses *accesses
+	locks    *locks
 
 	lastHeard atomic.Pointer[time.Time] // see Silence
 	root      atomic.Uint64             // see Root
@@ -63,8 +64,8 @@ func New(ctx context.Context, cfg Config, meta fs.Meta, blobs Blobs) (*FS, error
 	f := &FS{
 		cfg: cfg, meta: meta, blobs: blobs, log: cfg.Logger,
 		pins: newPins(), table: newTable(), leases: newLeases(cfg.Boottime, cfg.LeasesMax), dirty: newDirtySet(), budget: newBudget(cfg.DirtyMax), doubts: newDoubts(),
-		accesses: newAccesses(),
-		inoTurn:  make(chan struct{}, 1), stages: make(chan struct{}, stagesMax), fetches: make(chan struct{}, fetchesMax),
+		accesses: newAccesses(), locks: newLocks(),
+		inoTurn: make(chan struct{}, 1), stages: make(chan struct{}, stagesMax), fetches: make(chan struct{}, fetchesMax),
 	}
 	f.life, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	f.chunks = newChunks(cfg.CacheSize, f.fetch)

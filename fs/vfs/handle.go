@@ -24,6 +24,7 @@ type Handle struct {
 	ahead reader
 
 	released atomic.Bool
+	unlocked atomic.Bool // a lock that was taken through it is lost
 	mu       sync.Mutex
 	errsAt   uint64 // up to where late errors have been reported
 }
@@ -158,6 +159,7 @@ func (h *Handle) Release() {
 	if h.released.Swap(true) {
 		return
 	}
+	h.f.releaseLocks(h)
 	n := h.n
 	n.mu.Lock()
 	n.handles--
@@ -170,10 +172,13 @@ func (h *Handle) Release() {
 	h.f.unhold(n)
 }
 
-// usable refuses a handle that is released or whose inode is gone.
+// usable refuses a handle that is released, or relies on a lock that is lost, or whose inode is gone.
 func (h *Handle) usable() error {
 	if h.released.Load() {
 		return fs.ErrClosed
+	}
+	if err := h.LockLost(); err != nil {
+		return err
 	}
 	return h.n.usable()
 }
@@ -237,6 +242,9 @@ func (h *Handle) Fsync(ctx context.Context, dataOnly bool) error {
 	}
 	waited := h.n.flushed(ctx, h.f)
 	if err := h.Lost(); err != nil {
+		return err
+	}
+	if err := h.LockLost(); err != nil {
 		return err
 	}
 	if waited == nil {

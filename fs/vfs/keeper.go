@@ -117,7 +117,7 @@ func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Str
 		// Acks first: what is opened from now on is opened under leases that are not among them.
 		b := fs.Beat{Seq: seq, Acks: f.leases.takeAcks(), Unpins: f.pins.depart(seq), Activity: f.cfg.Activity()}
 		if b.Pins = f.pins.takeUntold(); seq == 1 {
-			b.Pins = f.pins.unlisted()
+			b.Pins, b.Locks = f.pins.unlisted(), f.locks.list(r)
 		}
 		return st.Send(b)
 	}
@@ -139,6 +139,7 @@ func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Str
 				f.heard()
 				answered = true
 			}
+			f.locks.wake(n.Tickets)
 			f.nodes.set(n)
 		case err = <-broken:
 		case <-r.over:

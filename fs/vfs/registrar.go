@@ -70,7 +70,8 @@ func (f *FS) fenced(r *registration) {
 	if !f.sessions.drop(r) {
 		return
 	}
-	f.log.Error("the session was fenced; unflushed data is lost, a new session is opened", "session", r.ID, "epoch", r.Epoch)
+	f.locks.lost(r)
+	f.log.Error("the session was fenced; unflushed data and locks are lost, a new session is opened", "session", r.ID, "epoch", r.Epoch)
 	for _, n := range f.dirty.all() {
 		n.loseDirty(f, fs.ErrFenced)
 	}

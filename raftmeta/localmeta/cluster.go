@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dfs/fs"
+	"dfs/fs/lock"
 	"dfs/raftmeta/command"
 	"dfs/raftmeta/leasedesk"
 	"dfs/raftmeta/state"
@@ -38,6 +39,7 @@ type Cluster struct {
 	nodes    []fs.NodeInfo
 	term     uint64          // counts the failovers, from 1
 	desk     *leasedesk.Desk // of this term; it may be called with mu held, and never takes it
+	locks    *lock.Table
 }
 
 // New forms a cluster with an empty root directory.
@@ -60,6 +62,7 @@ func New(cfg Config) (*Cluster, error) {
 		streams:  make(map[fs.SessionID]*stream),
 		awaiting: make(map[fs.SessionID]bool),
 		term:     1, desk: leasedesk.New(1, nil),
+		locks: lock.NewTable(),
 	}
 	_, err := c.apply(&command.Init{Cluster: "local", Time: 1, Replicas: cfg.Replicas, MinReplicas: cfg.MinReplicas,
 		InlineMax: cfg.InlineMax, SessionTimeout: cfg.TimeoutMillis, Founders: cfg.Nodes})
@@ -121,8 +124,8 @@ func (c *Cluster) ExpireAll() error {
 	return err
 }
 
-// Failover breaks every stream and forgets the pins and the leases, as a change of leaders does. Nothing is reaped until every
-// live session has attached again and beaten once, and no lease granted until all have attached. Calls that wait for leases
+// Failover breaks every stream and forgets the pins, the leases and the locks, as a change of leaders does. Nothing is reaped until
+// every live session has attached again and beaten once, and no lease granted until all have attached. Calls that wait for leases
 // go on waiting, in the new term.
 func (c *Cluster) Failover() error {
 	c.mu.Lock()
@@ -132,9 +135,11 @@ func (c *Cluster) Failover() error {
 		return err
 	}
 	clear(c.pins)
+	c.locks = lock.NewTable()
 	owing := make([]fs.SessionID, 0, len(live))
 	for _, s := range live {
 		c.awaiting[s.ID] = true
+		c.locks.Owe(s.ID)
 		owing = append(owing, s.ID)
 	}
 	c.desk.Close(errDeposed)
@@ -185,6 +190,8 @@ func (c *Cluster) leave(id fs.SessionID, why error) {
 	delete(c.rounds, id)
 	delete(c.awaiting, id)
 	c.desk.Drop(id)
+	c.locks.Drop(id)
+	c.wakeWaiters()
 	for ino := range pins {
 		c.reapSoon(ino)
 	}

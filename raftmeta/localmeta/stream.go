@@ -3,6 +3,7 @@ package localmeta
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"dfs/fs"
 )
@@ -65,6 +66,11 @@ func (s *stream) Send(b fs.Beat) error {
 	}
 	if !s.beaten {
 		s.beaten = true
+		if !c.locks.Reclaim(s.s.ID, fs.TimeOf(time.Now()), b.Locks) {
+			s.end(fs.ErrUnavailable) // the leader would end the session
+			return s.why
+		}
+		c.wakeWaiters()
 		c.told(s.s.ID)
 		if err := c.desk.Told(s.s.ID); err != nil {
 			s.end(err)

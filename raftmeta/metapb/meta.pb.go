@@ -2322,6 +2322,7 @@ type Beat struct {
 	Pins          []uint64               `protobuf:"varint,3,rep,packed,name=pins,proto3" json:"pins,omitempty"`
 	Activity      *Activity              `protobuf:"bytes,4,opt,name=activity,proto3" json:"activity,omitempty"`
 	Acks          *Leases                `protobuf:"bytes,5,opt,name=acks,proto3" json:"acks,omitempty"` // modes: what is kept
+	Locks         *LockClaim             `protobuf:"bytes,6,opt,name=locks,proto3" json:"locks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2391,6 +2392,13 @@ func (x *Beat) GetAcks() *Leases {
 	return nil
 }
 
+func (x *Beat) GetLocks() *LockClaim {
+	if x != nil {
+		return x.Locks
+	}
+	return nil
+}
+
 type Notice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ack           uint64                 `protobuf:"varint,1,opt,name=ack,proto3" json:"ack,omitempty"`
@@ -2398,6 +2406,7 @@ type Notice struct {
 	MinReplicas   uint32                 `protobuf:"varint,3,opt,name=min_replicas,json=minReplicas,proto3" json:"min_replicas,omitempty"`
 	Term          uint64                 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	Recalls       *Leases                `protobuf:"bytes,5,opt,name=recalls,proto3" json:"recalls,omitempty"` // modes: what may be kept
+	Tickets       []uint64               `protobuf:"varint,6,rep,packed,name=tickets,proto3" json:"tickets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2467,6 +2476,506 @@ func (x *Notice) GetRecalls() *Leases {
 	return nil
 }
 
+func (x *Notice) GetTickets() []uint64 {
+	if x != nil {
+		return x.Tickets
+	}
+	return nil
+}
+
+// Lock is a file lock; kind, type and the like are the numbers of package fs.
+type Lock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ino           uint64                 `protobuf:"varint,1,opt,name=ino,proto3" json:"ino,omitempty"`
+	Kind          uint32                 `protobuf:"varint,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Owner         uint64                 `protobuf:"fixed64,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	Pid           uint32                 `protobuf:"varint,4,opt,name=pid,proto3" json:"pid,omitempty"`
+	Type          uint32                 `protobuf:"varint,5,opt,name=type,proto3" json:"type,omitempty"`
+	Start         uint64                 `protobuf:"varint,6,opt,name=start,proto3" json:"start,omitempty"`
+	End           uint64                 `protobuf:"varint,7,opt,name=end,proto3" json:"end,omitempty"` // the last byte
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lock) Reset() {
+	*x = Lock{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lock) ProtoMessage() {}
+
+func (x *Lock) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lock.ProtoReflect.Descriptor instead.
+func (*Lock) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Lock) GetIno() uint64 {
+	if x != nil {
+		return x.Ino
+	}
+	return 0
+}
+
+func (x *Lock) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *Lock) GetOwner() uint64 {
+	if x != nil {
+		return x.Owner
+	}
+	return 0
+}
+
+func (x *Lock) GetPid() uint32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *Lock) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Lock) GetStart() uint64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Lock) GetEnd() uint64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+type LockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Open          []uint64               `protobuf:"varint,3,rep,packed,name=open,proto3" json:"open,omitempty"`
+	Action        uint32                 `protobuf:"varint,4,opt,name=action,proto3" json:"action,omitempty"`
+	Ticket        uint64                 `protobuf:"varint,5,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	Lock          *Lock                  `protobuf:"bytes,6,opt,name=lock,proto3" json:"lock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LockRequest) Reset() {
+	*x = LockRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LockRequest) ProtoMessage() {}
+
+func (x *LockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LockRequest.ProtoReflect.Descriptor instead.
+func (*LockRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *LockRequest) GetSession() *Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *LockRequest) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *LockRequest) GetOpen() []uint64 {
+	if x != nil {
+		return x.Open
+	}
+	return nil
+}
+
+func (x *LockRequest) GetAction() uint32 {
+	if x != nil {
+		return x.Action
+	}
+	return 0
+}
+
+func (x *LockRequest) GetTicket() uint64 {
+	if x != nil {
+		return x.Ticket
+	}
+	return 0
+}
+
+func (x *LockRequest) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
+type LockReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         uint32                 `protobuf:"varint,1,opt,name=state,proto3" json:"state,omitempty"`
+	Conflict      *Lock                  `protobuf:"bytes,2,opt,name=conflict,proto3" json:"conflict,omitempty"` // absent for none
+	Own           bool                   `protobuf:"varint,3,opt,name=own,proto3" json:"own,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LockReply) Reset() {
+	*x = LockReply{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LockReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LockReply) ProtoMessage() {}
+
+func (x *LockReply) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LockReply.ProtoReflect.Descriptor instead.
+func (*LockReply) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *LockReply) GetState() uint32 {
+	if x != nil {
+		return x.State
+	}
+	return 0
+}
+
+func (x *LockReply) GetConflict() *Lock {
+	if x != nil {
+		return x.Conflict
+	}
+	return nil
+}
+
+func (x *LockReply) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
+type LockClaim struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Locks         []*Lock                `protobuf:"bytes,1,rep,name=locks,proto3" json:"locks,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LockClaim) Reset() {
+	*x = LockClaim{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LockClaim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LockClaim) ProtoMessage() {}
+
+func (x *LockClaim) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LockClaim.ProtoReflect.Descriptor instead.
+func (*LockClaim) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *LockClaim) GetLocks() []*Lock {
+	if x != nil {
+		return x.Locks
+	}
+	return nil
+}
+
+func (x *LockClaim) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+type LocksRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ino           uint64                 `protobuf:"varint,1,opt,name=ino,proto3" json:"ino,omitempty"` // 0: all
+	Limit         uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocksRequest) Reset() {
+	*x = LocksRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocksRequest) ProtoMessage() {}
+
+func (x *LocksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocksRequest.ProtoReflect.Descriptor instead.
+func (*LocksRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *LocksRequest) GetIno() uint64 {
+	if x != nil {
+		return x.Ino
+	}
+	return 0
+}
+
+func (x *LocksRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type LocksReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Locks         []*LockStatus          `protobuf:"bytes,1,rep,name=locks,proto3" json:"locks,omitempty"`
+	More          uint64                 `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	Owing         uint64                 `protobuf:"varint,3,opt,name=owing,proto3" json:"owing,omitempty"`
+	Time          int64                  `protobuf:"fixed64,4,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocksReply) Reset() {
+	*x = LocksReply{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocksReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocksReply) ProtoMessage() {}
+
+func (x *LocksReply) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocksReply.ProtoReflect.Descriptor instead.
+func (*LocksReply) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *LocksReply) GetLocks() []*LockStatus {
+	if x != nil {
+		return x.Locks
+	}
+	return nil
+}
+
+func (x *LocksReply) GetMore() uint64 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+func (x *LocksReply) GetOwing() uint64 {
+	if x != nil {
+		return x.Owing
+	}
+	return 0
+}
+
+func (x *LocksReply) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+type LockStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lock          *Lock                  `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
+	Waiting       bool                   `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Since         int64                  `protobuf:"fixed64,3,opt,name=since,proto3" json:"since,omitempty"`
+	Session       uint64                 `protobuf:"varint,4,opt,name=session,proto3" json:"session,omitempty"`
+	Host          []byte                 `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	Path          []byte                 `protobuf:"bytes,6,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LockStatus) Reset() {
+	*x = LockStatus{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LockStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LockStatus) ProtoMessage() {}
+
+func (x *LockStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LockStatus.ProtoReflect.Descriptor instead.
+func (*LockStatus) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *LockStatus) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
+func (x *LockStatus) GetWaiting() bool {
+	if x != nil {
+		return x.Waiting
+	}
+	return false
+}
+
+func (x *LockStatus) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *LockStatus) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *LockStatus) GetHost() []byte {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *LockStatus) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
 type NodeInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2480,7 +2989,7 @@ type NodeInfo struct {
 
 func (x *NodeInfo) Reset() {
 	*x = NodeInfo{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +3001,7 @@ func (x *NodeInfo) String() string {
 func (*NodeInfo) ProtoMessage() {}
 
 func (x *NodeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2505,7 +3014,7 @@ func (x *NodeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeInfo.ProtoReflect.Descriptor instead.
 func (*NodeInfo) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *NodeInfo) GetId() string {
@@ -2557,7 +3066,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2569,7 +3078,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2582,7 +3091,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Load) GetDiskTotalBytes() uint64 {
@@ -2637,7 +3146,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2649,7 +3158,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2662,7 +3171,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *JoinRequest) GetNode() *NodeInfo {
@@ -2688,7 +3197,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +3209,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +3222,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *JoinReply) GetCluster() string {
@@ -2732,7 +3241,7 @@ type RemovalRequest struct {
 
 func (x *RemovalRequest) Reset() {
 	*x = RemovalRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2744,7 +3253,7 @@ func (x *RemovalRequest) String() string {
 func (*RemovalRequest) ProtoMessage() {}
 
 func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2757,7 +3266,7 @@ func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalRequest.ProtoReflect.Descriptor instead.
 func (*RemovalRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RemovalRequest) GetNode() string {
@@ -2785,7 +3294,7 @@ type RemovalReply struct {
 
 func (x *RemovalReply) Reset() {
 	*x = RemovalReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2797,7 +3306,7 @@ func (x *RemovalReply) String() string {
 func (*RemovalReply) ProtoMessage() {}
 
 func (x *RemovalReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2810,7 +3319,7 @@ func (x *RemovalReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalReply.ProtoReflect.Descriptor instead.
 func (*RemovalReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RemovalReply) GetNode() string {
@@ -2893,7 +3402,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2905,7 +3414,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2918,7 +3427,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RemoveNodeRequest) GetNode() string {
@@ -2961,7 +3470,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2973,7 +3482,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2986,7 +3495,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *StatusReply) GetCluster() string {
@@ -3127,7 +3636,7 @@ type Upkeep struct {
 
 func (x *Upkeep) Reset() {
 	*x = Upkeep{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3139,7 +3648,7 @@ func (x *Upkeep) String() string {
 func (*Upkeep) ProtoMessage() {}
 
 func (x *Upkeep) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3152,7 +3661,7 @@ func (x *Upkeep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upkeep.ProtoReflect.Descriptor instead.
 func (*Upkeep) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Upkeep) GetRepaired() uint64 {
@@ -3197,7 +3706,7 @@ type Activity struct {
 
 func (x *Activity) Reset() {
 	*x = Activity{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3718,7 @@ func (x *Activity) String() string {
 func (*Activity) ProtoMessage() {}
 
 func (x *Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3731,7 @@ func (x *Activity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activity.ProtoReflect.Descriptor instead.
 func (*Activity) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Activity) GetOps() uint64 {
@@ -3281,7 +3790,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3293,7 +3802,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3306,7 +3815,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *NodeStatus) GetInfo() *NodeInfo {
@@ -3366,7 +3875,7 @@ type SessionStatus struct {
 
 func (x *SessionStatus) Reset() {
 	*x = SessionStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3378,7 +3887,7 @@ func (x *SessionStatus) String() string {
 func (*SessionStatus) ProtoMessage() {}
 
 func (x *SessionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3391,7 +3900,7 @@ func (x *SessionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStatus.ProtoReflect.Descriptor instead.
 func (*SessionStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SessionStatus) GetSession() *Session {
@@ -3456,7 +3965,7 @@ type BlobsStatus struct {
 
 func (x *BlobsStatus) Reset() {
 	*x = BlobsStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3468,7 +3977,7 @@ func (x *BlobsStatus) String() string {
 func (*BlobsStatus) ProtoMessage() {}
 
 func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3481,7 +3990,7 @@ func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobsStatus.ProtoReflect.Descriptor instead.
 func (*BlobsStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *BlobsStatus) GetCount() uint64 {
@@ -3528,7 +4037,7 @@ type TransactionsRequest struct {
 
 func (x *TransactionsRequest) Reset() {
 	*x = TransactionsRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3540,7 +4049,7 @@ func (x *TransactionsRequest) String() string {
 func (*TransactionsRequest) ProtoMessage() {}
 
 func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3553,7 +4062,7 @@ func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsRequest.ProtoReflect.Descriptor instead.
 func (*TransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *TransactionsRequest) GetLimit() uint32 {
@@ -3572,7 +4081,7 @@ type TransactionsReply struct {
 
 func (x *TransactionsReply) Reset() {
 	*x = TransactionsReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3584,7 +4093,7 @@ func (x *TransactionsReply) String() string {
 func (*TransactionsReply) ProtoMessage() {}
 
 func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3597,7 +4106,7 @@ func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsReply.ProtoReflect.Descriptor instead.
 func (*TransactionsReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *TransactionsReply) GetTransactions() []*TxStatus {
@@ -3623,7 +4132,7 @@ type TxStatus struct {
 
 func (x *TxStatus) Reset() {
 	*x = TxStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3635,7 +4144,7 @@ func (x *TxStatus) String() string {
 func (*TxStatus) ProtoMessage() {}
 
 func (x *TxStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3648,7 +4157,7 @@ func (x *TxStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxStatus.ProtoReflect.Descriptor instead.
 func (*TxStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *TxStatus) GetId() *TxID {
@@ -3728,7 +4237,7 @@ type RaftReply struct {
 
 func (x *RaftReply) Reset() {
 	*x = RaftReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3740,7 +4249,7 @@ func (x *RaftReply) String() string {
 func (*RaftReply) ProtoMessage() {}
 
 func (x *RaftReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3753,7 +4262,7 @@ func (x *RaftReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftReply.ProtoReflect.Descriptor instead.
 func (*RaftReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RaftReply) GetCluster() string {
@@ -3861,7 +4370,7 @@ type RaftServer struct {
 
 func (x *RaftServer) Reset() {
 	*x = RaftServer{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3873,7 +4382,7 @@ func (x *RaftServer) String() string {
 func (*RaftServer) ProtoMessage() {}
 
 func (x *RaftServer) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3886,7 +4395,7 @@ func (x *RaftServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftServer.ProtoReflect.Descriptor instead.
 func (*RaftServer) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RaftServer) GetId() string {
@@ -3940,7 +4449,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3952,7 +4461,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3965,7 +4474,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ExplainRequest) GetPath() []byte {
@@ -3993,7 +4502,7 @@ type ExplainReply struct {
 
 func (x *ExplainReply) Reset() {
 	*x = ExplainReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4005,7 +4514,7 @@ func (x *ExplainReply) String() string {
 func (*ExplainReply) ProtoMessage() {}
 
 func (x *ExplainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4018,7 +4527,7 @@ func (x *ExplainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
 func (*ExplainReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ExplainReply) GetPath() []byte {
@@ -4104,7 +4613,7 @@ type BlobOrigin struct {
 
 func (x *BlobOrigin) Reset() {
 	*x = BlobOrigin{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4116,7 +4625,7 @@ func (x *BlobOrigin) String() string {
 func (*BlobOrigin) ProtoMessage() {}
 
 func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4129,7 +4638,7 @@ func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobOrigin.ProtoReflect.Descriptor instead.
 func (*BlobOrigin) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *BlobOrigin) GetInfo() *BlobInfo {
@@ -4334,19 +4843,60 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x05Hello\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x12\n" +
 	"\x04pins\x18\x02 \x03(\x04R\x04pins\x12+\n" +
-	"\x06leases\x18\x03 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"\xa0\x01\n" +
+	"\x06leases\x18\x03 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"\xce\x01\n" +
 	"\x04Beat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06unpins\x18\x02 \x03(\x04R\x06unpins\x12\x12\n" +
 	"\x04pins\x18\x03 \x03(\x04R\x04pins\x121\n" +
 	"\bactivity\x18\x04 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\x12'\n" +
-	"\x04acks\x18\x05 \x01(\v2\x13.dfs.meta.v1.LeasesR\x04acks\"\xad\x01\n" +
+	"\x04acks\x18\x05 \x01(\v2\x13.dfs.meta.v1.LeasesR\x04acks\x12,\n" +
+	"\x05locks\x18\x06 \x01(\v2\x16.dfs.meta.v1.LockClaimR\x05locks\"\xc7\x01\n" +
 	"\x06Notice\x12\x10\n" +
 	"\x03ack\x18\x01 \x01(\x04R\x03ack\x12+\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x15.dfs.meta.v1.NodeInfoR\x05nodes\x12!\n" +
 	"\fmin_replicas\x18\x03 \x01(\rR\vminReplicas\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12-\n" +
-	"\arecalls\x18\x05 \x01(\v2\x13.dfs.meta.v1.LeasesR\arecalls\"\x7f\n" +
+	"\arecalls\x18\x05 \x01(\v2\x13.dfs.meta.v1.LeasesR\arecalls\x12\x18\n" +
+	"\atickets\x18\x06 \x03(\x04R\atickets\"\x90\x01\n" +
+	"\x04Lock\x12\x10\n" +
+	"\x03ino\x18\x01 \x01(\x04R\x03ino\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x14\n" +
+	"\x05owner\x18\x03 \x01(\x06R\x05owner\x12\x10\n" +
+	"\x03pid\x18\x04 \x01(\rR\x03pid\x12\x12\n" +
+	"\x04type\x18\x05 \x01(\rR\x04type\x12\x14\n" +
+	"\x05start\x18\x06 \x01(\x04R\x05start\x12\x10\n" +
+	"\x03end\x18\a \x01(\x04R\x03end\"\xba\x01\n" +
+	"\vLockRequest\x12.\n" +
+	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04open\x18\x03 \x03(\x04R\x04open\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\rR\x06action\x12\x16\n" +
+	"\x06ticket\x18\x05 \x01(\x04R\x06ticket\x12%\n" +
+	"\x04lock\x18\x06 \x01(\v2\x11.dfs.meta.v1.LockR\x04lock\"b\n" +
+	"\tLockReply\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\rR\x05state\x12-\n" +
+	"\bconflict\x18\x02 \x01(\v2\x11.dfs.meta.v1.LockR\bconflict\x12\x10\n" +
+	"\x03own\x18\x03 \x01(\bR\x03own\"F\n" +
+	"\tLockClaim\x12'\n" +
+	"\x05locks\x18\x01 \x03(\v2\x11.dfs.meta.v1.LockR\x05locks\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"6\n" +
+	"\fLocksRequest\x12\x10\n" +
+	"\x03ino\x18\x01 \x01(\x04R\x03ino\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"y\n" +
+	"\n" +
+	"LocksReply\x12-\n" +
+	"\x05locks\x18\x01 \x03(\v2\x17.dfs.meta.v1.LockStatusR\x05locks\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\x04R\x04more\x12\x14\n" +
+	"\x05owing\x18\x03 \x01(\x04R\x05owing\x12\x12\n" +
+	"\x04time\x18\x04 \x01(\x10R\x04time\"\xa5\x01\n" +
+	"\n" +
+	"LockStatus\x12%\n" +
+	"\x04lock\x18\x01 \x01(\v2\x11.dfs.meta.v1.LockR\x04lock\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\bR\awaiting\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x10R\x05since\x12\x18\n" +
+	"\asession\x18\x04 \x01(\x04R\asession\x12\x12\n" +
+	"\x04host\x18\x05 \x01(\fR\x04host\x12\x12\n" +
+	"\x04path\x18\x06 \x01(\fR\x04path\"\x7f\n" +
 	"\bNodeInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x12\n" +
@@ -4499,7 +5049,7 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\n" +
 	"live_bytes\x18\x03 \x01(\x04R\tliveBytes\x12!\n" +
 	"\x02tx\x18\x04 \x01(\v2\x11.dfs.meta.v1.TxIDR\x02tx\x12\x14\n" +
-	"\x05index\x18\x05 \x01(\x04R\x05index2\xa6\a\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index2\xe0\a\n" +
 	"\x04Meta\x12>\n" +
 	"\x06Commit\x12\x1a.dfs.meta.v1.CommitRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
 	"\x05Abort\x12\x19.dfs.meta.v1.AbortRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
@@ -4515,7 +5065,8 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\fCloseSession\x12\x14.dfs.meta.v1.Session\x1a\x12.dfs.meta.v1.Empty\x129\n" +
 	"\x06Attach\x12\x16.dfs.meta.v1.FromMount\x1a\x13.dfs.meta.v1.Notice(\x010\x01\x126\n" +
 	"\x03Pin\x12\x17.dfs.meta.v1.PinRequest\x1a\x16.dfs.meta.v1.AttrReply\x12A\n" +
-	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\x80\x06\n" +
+	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange\x128\n" +
+	"\x04Lock\x12\x18.dfs.meta.v1.LockRequest\x1a\x16.dfs.meta.v1.LockReply2\xbd\x06\n" +
 	"\aCluster\x128\n" +
 	"\x04Join\x12\x18.dfs.meta.v1.JoinRequest\x1a\x16.dfs.meta.v1.JoinReply\x12A\n" +
 	"\aRemoval\x12\x1b.dfs.meta.v1.RemovalRequest\x1a\x19.dfs.meta.v1.RemovalReply\x12@\n" +
@@ -4529,7 +5080,8 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\fTransactions\x12 .dfs.meta.v1.TransactionsRequest\x1a\x1e.dfs.meta.v1.TransactionsReply\x127\n" +
 	"\vTransaction\x12\x11.dfs.meta.v1.TxID\x1a\x15.dfs.meta.v1.TxStatus\x122\n" +
 	"\x04Raft\x12\x12.dfs.meta.v1.Empty\x1a\x16.dfs.meta.v1.RaftReply\x12A\n" +
-	"\aExplain\x12\x1b.dfs.meta.v1.ExplainRequest\x1a\x19.dfs.meta.v1.ExplainReplyB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
+	"\aExplain\x12\x1b.dfs.meta.v1.ExplainRequest\x1a\x19.dfs.meta.v1.ExplainReply\x12;\n" +
+	"\x05Locks\x12\x19.dfs.meta.v1.LocksRequest\x1a\x17.dfs.meta.v1.LocksReplyB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
 
 var (
 	file_raftmeta_metapb_meta_proto_rawDescOnce sync.Once
@@ -4543,7 +5095,7 @@ func file_raftmeta_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_raftmeta_metapb_meta_proto_rawDescData
 }
 
-var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Empty)(nil),               // 0: dfs.meta.v1.Empty
 	(*JoinToken)(nil),           // 1: dfs.meta.v1.JoinToken
@@ -4583,27 +5135,34 @@ var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Hello)(nil),               // 35: dfs.meta.v1.Hello
 	(*Beat)(nil),                // 36: dfs.meta.v1.Beat
 	(*Notice)(nil),              // 37: dfs.meta.v1.Notice
-	(*NodeInfo)(nil),            // 38: dfs.meta.v1.NodeInfo
-	(*Load)(nil),                // 39: dfs.meta.v1.Load
-	(*JoinRequest)(nil),         // 40: dfs.meta.v1.JoinRequest
-	(*JoinReply)(nil),           // 41: dfs.meta.v1.JoinReply
-	(*RemovalRequest)(nil),      // 42: dfs.meta.v1.RemovalRequest
-	(*RemovalReply)(nil),        // 43: dfs.meta.v1.RemovalReply
-	(*RemoveNodeRequest)(nil),   // 44: dfs.meta.v1.RemoveNodeRequest
-	(*StatusReply)(nil),         // 45: dfs.meta.v1.StatusReply
-	(*Upkeep)(nil),              // 46: dfs.meta.v1.Upkeep
-	(*Activity)(nil),            // 47: dfs.meta.v1.Activity
-	(*NodeStatus)(nil),          // 48: dfs.meta.v1.NodeStatus
-	(*SessionStatus)(nil),       // 49: dfs.meta.v1.SessionStatus
-	(*BlobsStatus)(nil),         // 50: dfs.meta.v1.BlobsStatus
-	(*TransactionsRequest)(nil), // 51: dfs.meta.v1.TransactionsRequest
-	(*TransactionsReply)(nil),   // 52: dfs.meta.v1.TransactionsReply
-	(*TxStatus)(nil),            // 53: dfs.meta.v1.TxStatus
-	(*RaftReply)(nil),           // 54: dfs.meta.v1.RaftReply
-	(*RaftServer)(nil),          // 55: dfs.meta.v1.RaftServer
-	(*ExplainRequest)(nil),      // 56: dfs.meta.v1.ExplainRequest
-	(*ExplainReply)(nil),        // 57: dfs.meta.v1.ExplainReply
-	(*BlobOrigin)(nil),          // 58: dfs.meta.v1.BlobOrigin
+	(*Lock)(nil),                // 38: dfs.meta.v1.Lock
+	(*LockRequest)(nil),         // 39: dfs.meta.v1.LockRequest
+	(*LockReply)(nil),           // 40: dfs.meta.v1.LockReply
+	(*LockClaim)(nil),           // 41: dfs.meta.v1.LockClaim
+	(*LocksRequest)(nil),        // 42: dfs.meta.v1.LocksRequest
+	(*LocksReply)(nil),          // 43: dfs.meta.v1.LocksReply
+	(*LockStatus)(nil),          // 44: dfs.meta.v1.LockStatus
+	(*NodeInfo)(nil),            // 45: dfs.meta.v1.NodeInfo
+	(*Load)(nil),                // 46: dfs.meta.v1.Load
+	(*JoinRequest)(nil),         // 47: dfs.meta.v1.JoinRequest
+	(*JoinReply)(nil),           // 48: dfs.meta.v1.JoinReply
+	(*RemovalRequest)(nil),      // 49: dfs.meta.v1.RemovalRequest
+	(*RemovalReply)(nil),        // 50: dfs.meta.v1.RemovalReply
+	(*RemoveNodeRequest)(nil),   // 51: dfs.meta.v1.RemoveNodeRequest
+	(*StatusReply)(nil),         // 52: dfs.meta.v1.StatusReply
+	(*Upkeep)(nil),              // 53: dfs.meta.v1.Upkeep
+	(*Activity)(nil),            // 54: dfs.meta.v1.Activity
+	(*NodeStatus)(nil),          // 55: dfs.meta.v1.NodeStatus
+	(*SessionStatus)(nil),       // 56: dfs.meta.v1.SessionStatus
+	(*BlobsStatus)(nil),         // 57: dfs.meta.v1.BlobsStatus
+	(*TransactionsRequest)(nil), // 58: dfs.meta.v1.TransactionsRequest
+	(*TransactionsReply)(nil),   // 59: dfs.meta.v1.TransactionsReply
+	(*TxStatus)(nil),            // 60: dfs.meta.v1.TxStatus
+	(*RaftReply)(nil),           // 61: dfs.meta.v1.RaftReply
+	(*RaftServer)(nil),          // 62: dfs.meta.v1.RaftServer
+	(*ExplainRequest)(nil),      // 63: dfs.meta.v1.ExplainRequest
+	(*ExplainReply)(nil),        // 64: dfs.meta.v1.ExplainReply
+	(*BlobOrigin)(nil),          // 65: dfs.meta.v1.BlobOrigin
 }
 var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	1,  // 0: dfs.meta.v1.PutTokenRequest.token:type_name -> dfs.meta.v1.JoinToken
@@ -4636,90 +5195,101 @@ var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	36, // 27: dfs.meta.v1.FromMount.beat:type_name -> dfs.meta.v1.Beat
 	30, // 28: dfs.meta.v1.Hello.session:type_name -> dfs.meta.v1.Session
 	11, // 29: dfs.meta.v1.Hello.leases:type_name -> dfs.meta.v1.Leases
-	47, // 30: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
+	54, // 30: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
 	11, // 31: dfs.meta.v1.Beat.acks:type_name -> dfs.meta.v1.Leases
-	38, // 32: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
-	11, // 33: dfs.meta.v1.Notice.recalls:type_name -> dfs.meta.v1.Leases
-	39, // 34: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
-	38, // 35: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
-	48, // 36: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
-	49, // 37: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
-	50, // 38: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
-	47, // 39: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
-	46, // 40: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
-	38, // 41: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
-	30, // 42: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
-	29, // 43: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
-	47, // 44: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
-	53, // 45: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
-	6,  // 46: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
-	23, // 47: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
-	55, // 48: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
-	13, // 49: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
-	22, // 50: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
-	58, // 51: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
-	38, // 52: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
-	23, // 53: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
-	6,  // 54: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
-	8,  // 55: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
-	12, // 56: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
-	15, // 57: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
-	16, // 58: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
-	17, // 59: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
-	16, // 60: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
-	21, // 61: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
-	25, // 62: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
-	16, // 63: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
-	0,  // 64: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
-	29, // 65: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
-	30, // 66: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
-	34, // 67: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
-	31, // 68: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
-	32, // 69: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
-	40, // 70: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
-	42, // 71: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
-	44, // 72: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
-	2,  // 73: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
-	0,  // 74: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
-	4,  // 75: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
-	5,  // 76: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
-	0,  // 77: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
-	51, // 78: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
-	6,  // 79: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
-	0,  // 80: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
-	56, // 81: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
-	9,  // 82: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
-	9,  // 83: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
-	14, // 84: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
-	14, // 85: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
-	19, // 86: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
-	20, // 87: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
-	24, // 88: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
-	26, // 89: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
-	27, // 90: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
-	28, // 91: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
-	30, // 92: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
-	0,  // 93: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
-	37, // 94: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
-	14, // 95: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
-	33, // 96: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
-	41, // 97: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
-	43, // 98: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
-	0,  // 99: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
-	0,  // 100: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
-	3,  // 101: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
-	0,  // 102: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
-	0,  // 103: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
-	45, // 104: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
-	52, // 105: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
-	53, // 106: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
-	54, // 107: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
-	57, // 108: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
-	82, // [82:109] is the sub-list for method output_type
-	55, // [55:82] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	41, // 32: dfs.meta.v1.Beat.locks:type_name -> dfs.meta.v1.LockClaim
+	45, // 33: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
+	11, // 34: dfs.meta.v1.Notice.recalls:type_name -> dfs.meta.v1.Leases
+	30, // 35: dfs.meta.v1.LockRequest.session:type_name -> dfs.meta.v1.Session
+	38, // 36: dfs.meta.v1.LockRequest.lock:type_name -> dfs.meta.v1.Lock
+	38, // 37: dfs.meta.v1.LockReply.conflict:type_name -> dfs.meta.v1.Lock
+	38, // 38: dfs.meta.v1.LockClaim.locks:type_name -> dfs.meta.v1.Lock
+	44, // 39: dfs.meta.v1.LocksReply.locks:type_name -> dfs.meta.v1.LockStatus
+	38, // 40: dfs.meta.v1.LockStatus.lock:type_name -> dfs.meta.v1.Lock
+	46, // 41: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
+	45, // 42: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
+	55, // 43: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
+	56, // 44: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
+	57, // 45: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
+	54, // 46: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
+	53, // 47: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
+	45, // 48: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
+	30, // 49: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
+	29, // 50: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
+	54, // 51: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
+	60, // 52: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
+	6,  // 53: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
+	23, // 54: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
+	62, // 55: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
+	13, // 56: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
+	22, // 57: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
+	65, // 58: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
+	45, // 59: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
+	23, // 60: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
+	6,  // 61: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
+	8,  // 62: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
+	12, // 63: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
+	15, // 64: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
+	16, // 65: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
+	17, // 66: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
+	16, // 67: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
+	21, // 68: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
+	25, // 69: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
+	16, // 70: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
+	0,  // 71: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
+	29, // 72: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
+	30, // 73: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
+	34, // 74: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
+	31, // 75: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
+	32, // 76: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
+	39, // 77: dfs.meta.v1.Meta.Lock:input_type -> dfs.meta.v1.LockRequest
+	47, // 78: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
+	49, // 79: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
+	51, // 80: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
+	2,  // 81: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
+	0,  // 82: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
+	4,  // 83: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
+	5,  // 84: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
+	0,  // 85: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
+	58, // 86: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
+	6,  // 87: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
+	0,  // 88: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
+	63, // 89: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
+	42, // 90: dfs.meta.v1.Cluster.Locks:input_type -> dfs.meta.v1.LocksRequest
+	9,  // 91: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
+	9,  // 92: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
+	14, // 93: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
+	14, // 94: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
+	19, // 95: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
+	20, // 96: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
+	24, // 97: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
+	26, // 98: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
+	27, // 99: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
+	28, // 100: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
+	30, // 101: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
+	0,  // 102: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
+	37, // 103: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
+	14, // 104: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
+	33, // 105: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
+	40, // 106: dfs.meta.v1.Meta.Lock:output_type -> dfs.meta.v1.LockReply
+	48, // 107: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
+	50, // 108: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
+	0,  // 109: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
+	0,  // 110: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
+	3,  // 111: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
+	0,  // 112: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
+	0,  // 113: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
+	52, // 114: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
+	59, // 115: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
+	60, // 116: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
+	61, // 117: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
+	64, // 118: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
+	43, // 119: dfs.meta.v1.Cluster.Locks:output_type -> dfs.meta.v1.LocksReply
+	91, // [91:120] is the sub-list for method output_type
+	62, // [62:91] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_raftmeta_metapb_meta_proto_init() }
@@ -4737,7 +5307,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raftmeta_metapb_meta_proto_rawDesc), len(file_raftmeta_metapb_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   59,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -37,6 +37,7 @@ const (
 	Meta_Attach_FullMethodName       = "/dfs.meta.v1.Meta/Attach"
 	Meta_Pin_FullMethodName          = "/dfs.meta.v1.Meta/Pin"
 	Meta_AllocInos_FullMethodName    = "/dfs.meta.v1.Meta/AllocInos"
+	Meta_Lock_FullMethodName         = "/dfs.meta.v1.Meta/Lock"
 )
 
 // MetaClient is the client API for Meta service.
@@ -58,6 +59,7 @@ type MetaClient interface {
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromMount, Notice], error)
 	Pin(ctx context.Context, in *PinRequest, opts ...grpc.CallOption) (*AttrReply, error)
 	AllocInos(ctx context.Context, in *AllocInosRequest, opts ...grpc.CallOption) (*InoRange, error)
+	Lock(ctx context.Context, in *LockRequest, opts ...grpc.CallOption) (*LockReply, error)
 }
 
 type metaClient struct {
@@ -221,6 +223,16 @@ func (c *metaClient) AllocInos(ctx context.Context, in *AllocInosRequest, opts .
 	return out, nil
 }
 
+func (c *metaClient) Lock(ctx context.Context, in *LockRequest, opts ...grpc.CallOption) (*LockReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LockReply)
+	err := c.cc.Invoke(ctx, Meta_Lock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MetaServer is the server API for Meta service.
 // All implementations must embed UnimplementedMetaServer
 // for forward compatibility.
@@ -240,6 +252,7 @@ type MetaServer interface {
 	Attach(grpc.BidiStreamingServer[FromMount, Notice]) error
 	Pin(context.Context, *PinRequest) (*AttrReply, error)
 	AllocInos(context.Context, *AllocInosRequest) (*InoRange, error)
+	Lock(context.Context, *LockRequest) (*LockReply, error)
 	mustEmbedUnimplementedMetaServer()
 }
 
@@ -294,6 +307,9 @@ func (UnimplementedMetaServer) Pin(context.Context, *PinRequest) (*AttrReply, er
 }
 func (UnimplementedMetaServer) AllocInos(context.Context, *AllocInosRequest) (*InoRange, error) {
 	return nil, status.Error(codes.Unimplemented, "method AllocInos not implemented")
+}
+func (UnimplementedMetaServer) Lock(context.Context, *LockRequest) (*LockReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Lock not implemented")
 }
 func (UnimplementedMetaServer) mustEmbedUnimplementedMetaServer() {}
 func (UnimplementedMetaServer) testEmbeddedByValue()              {}
@@ -575,6 +591,24 @@ func _Meta_AllocInos_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Meta_Lock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MetaServer).Lock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Meta_Lock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MetaServer).Lock(ctx, req.(*LockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Meta_ServiceDesc is the grpc.ServiceDesc for Meta service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -638,6 +672,10 @@ var Meta_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "AllocInos",
 			Handler:    _Meta_AllocInos_Handler,
 		},
+		{
+			MethodName: "Lock",
+			Handler:    _Meta_Lock_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -663,6 +701,7 @@ const (
 	Cluster_Transaction_FullMethodName  = "/dfs.meta.v1.Cluster/Transaction"
 	Cluster_Raft_FullMethodName         = "/dfs.meta.v1.Cluster/Raft"
 	Cluster_Explain_FullMethodName      = "/dfs.meta.v1.Cluster/Explain"
+	Cluster_Locks_FullMethodName        = "/dfs.meta.v1.Cluster/Locks"
 )
 
 // ClusterClient is the client API for Cluster service.
@@ -681,6 +720,7 @@ type ClusterClient interface {
 	Transaction(ctx context.Context, in *TxID, opts ...grpc.CallOption) (*TxStatus, error)
 	Raft(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*RaftReply, error)
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainReply, error)
+	Locks(ctx context.Context, in *LocksRequest, opts ...grpc.CallOption) (*LocksReply, error)
 }
 
 type clusterClient struct {
@@ -811,6 +851,16 @@ func (c *clusterClient) Explain(ctx context.Context, in *ExplainRequest, opts ..
 	return out, nil
 }
 
+func (c *clusterClient) Locks(ctx context.Context, in *LocksRequest, opts ...grpc.CallOption) (*LocksReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LocksReply)
+	err := c.cc.Invoke(ctx, Cluster_Locks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ClusterServer is the server API for Cluster service.
 // All implementations must embed UnimplementedClusterServer
 // for forward compatibility.
@@ -827,6 +877,7 @@ type ClusterServer interface {
 	Transaction(context.Context, *TxID) (*TxStatus, error)
 	Raft(context.Context, *Empty) (*RaftReply, error)
 	Explain(context.Context, *ExplainRequest) (*ExplainReply, error)
+	Locks(context.Context, *LocksRequest) (*LocksReply, error)
 	mustEmbedUnimplementedClusterServer()
 }
 
@@ -872,6 +923,9 @@ func (UnimplementedClusterServer) Raft(context.Context, *Empty) (*RaftReply, err
 }
 func (UnimplementedClusterServer) Explain(context.Context, *ExplainRequest) (*ExplainReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedClusterServer) Locks(context.Context, *LocksRequest) (*LocksReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Locks not implemented")
 }
 func (UnimplementedClusterServer) mustEmbedUnimplementedClusterServer() {}
 func (UnimplementedClusterServer) testEmbeddedByValue()                 {}
@@ -1110,6 +1164,24 @@ func _Cluster_Explain_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cluster_Locks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LocksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Locks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Locks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Locks(ctx, req.(*LocksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Cluster_ServiceDesc is the grpc.ServiceDesc for Cluster service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1164,6 +1236,10 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Explain",
 			Handler:    _Cluster_Explain_Handler,
+		},
+		{
+			MethodName: "Locks",
+			Handler:    _Cluster_Locks_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -36,20 +36,20 @@ func fromInoRange(r *metapb.InoRange) fs.InoRange {
 
 func toBeat(b fs.Beat) *metapb.Beat {
 	return &metapb.Beat{Seq: b.Seq, Pins: each(b.Pins, toIno), Unpins: each(b.Unpins, toIno),
-		Acks: toAcks(b.Acks), Activity: toActivity(b.Activity)}
+		Acks: toAcks(b.Acks), Activity: toActivity(b.Activity), Locks: toLockClaim(b.Locks)}
 }
 
 func fromBeat(b *metapb.Beat) fs.Beat {
 	return fs.Beat{Seq: b.GetSeq(), Pins: each(b.GetPins(), fromIno), Unpins: each(b.GetUnpins(), fromIno),
-		Acks: fromAcks(b.GetAcks()), Activity: fromActivity(b.GetActivity())}
+		Acks: fromAcks(b.GetAcks()), Activity: fromActivity(b.GetActivity()), Locks: fromLockClaim(b.GetLocks())}
 }
 
 func toNotice(n fs.Notice) *metapb.Notice {
 	return &metapb.Notice{Ack: n.Ack, Nodes: each(n.Nodes, toNodeInfo), MinReplicas: uint32(n.MinReplicas),
-		Term: n.Term, Recalls: toRecalls(n.Recalls)}
+		Term: n.Term, Recalls: toRecalls(n.Recalls), Tickets: n.Tickets}
 }
 
 func fromNotice(n *metapb.Notice) fs.Notice {
 	return fs.Notice{Ack: n.GetAck(), Nodes: each(n.GetNodes(), fromNodeInfo), MinReplicas: int(n.GetMinReplicas()),
-		Term: n.GetTerm(), Recalls: fromRecalls(n.GetRecalls())}
+		Term: n.GetTerm(), Recalls: fromRecalls(n.GetRecalls()), Tickets: n.GetTickets()}
 }

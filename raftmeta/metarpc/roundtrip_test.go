@@ -32,6 +32,8 @@ func exactCalls() []exact {
 		raft    = fill[fs.RaftStatus]()
 		why     = fill[fs.Explanation]()
 		inos    = fill[fs.InoRange]()
+		locked  = fill[fs.LockAnswer]()
+		locks   = fill[fs.LockList]()
 		tx      = sampleTx()
 		id      = fs.TxID{Session: 3, Seq: 4}
 		token   = fs.JoinToken{ID: "0123456789abcdef", Role: "node", Expires: 5, Uses: 6}
@@ -45,6 +47,9 @@ func exactCalls() []exact {
 	why.Extents[0].Data = nil
 	why.Extents[1].Data, why.Extents[1].Blob, why.Extents[1].BlobOff = nil, fs.BlobID{}, 0
 	mount.Subtree = "/sub/\xfftree"
+	call := &fs.LockCall{Seq: 5, Open: []uint64{2, 4}, Action: fs.LockCancel, Ticket: 6, Lock: fs.Lock{Ino: 7, Kind: fs.LockRange,
+		Owner: 1 << 63, PID: 8, Type: fs.LockWrite, Start: 9, End: fs.LockEnd}}
+	locks.Locks[0].Path = "/mnt/\xff"
 	node.Addr, node.State = "10.0.0.1:7400", fs.NodeSuspect
 
 	return []exact{
@@ -62,6 +67,8 @@ func exactCalls() []exact {
 		{"close", []any{session}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.CloseSession(ctx, session) }},
 		{"pin", []any{session, fs.Ino(7)}, attr, func(ctx context.Context, c *Client) (any, error) { return c.Pin(ctx, session, 7) }},
 		{"alloc", []any{session, 12}, inos, func(ctx context.Context, c *Client) (any, error) { return c.AllocInos(ctx, session, 12) }},
+		{"lock", []any{session, call}, locked, func(ctx context.Context, c *Client) (any, error) { return c.Lock(ctx, session, call) }},
+		{"locks", []any{fs.Ino(7), 8}, &locks, func(ctx context.Context, c *Client) (any, error) { return c.Locks(ctx, 7, 8) }},
 		{"join", []any{node, "cluster"}, "cluster", func(ctx context.Context, c *Client) (any, error) { return c.Join(ctx, node, "cluster") }},
 		{"removal", []any{fs.NodeID("n")}, &removal, func(ctx context.Context, c *Client) (any, error) { return c.Removal(ctx, "n") }},
 		{"remove", []any{fs.NodeID("n"), true}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.RemoveNode(ctx, "n", true) }},

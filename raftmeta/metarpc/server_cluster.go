@@ -13,6 +13,7 @@ type clusterServer struct {
 	admin      fs.Admin
 	membership fs.Membership
 	tokens     fs.JoinTokens
+	locks      fs.LockLister
 	limit      *limiter
 }
 

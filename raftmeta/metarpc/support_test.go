@@ -93,6 +93,14 @@ func (f *fakeMeta) AllocInos(ctx context.Context, s fs.Session, n int) (fs.InoRa
 	return answer[fs.InoRange](f.do(ctx, "alloc", s, n))
 }
 
+func (f *fakeMeta) Lock(ctx context.Context, s fs.Session, c *fs.LockCall) (fs.LockAnswer, error) {
+	return answer[fs.LockAnswer](f.do(ctx, "lock", s, c))
+}
+
+func (f *fakeMeta) Locks(ctx context.Context, ino fs.Ino, limit int) (*fs.LockList, error) {
+	return answer[*fs.LockList](f.do(ctx, "locks", ino, limit))
+}
+
 func (f *fakeMeta) Join(ctx context.Context, n fs.NodeInfo, cluster string) (string, error) {
 	return answer[string](f.do(ctx, "join", n, cluster))
 }
@@ -162,7 +170,7 @@ func newNetwork(t *testing.T) *network {
 }
 
 func (n *network) serve(addr string, m *fakeMeta) {
-	n.serveServices(addr, Services{Meta: m, Admin: m, Membership: m, Tokens: m})
+	n.serveServices(addr, Services{Meta: m, Admin: m, Membership: m, Tokens: m, Locks: m})
 }
 
 func (n *network) serveEncoded(addr string, m *encodedMeta) { n.serveServices(addr, Services{Meta: m}) }

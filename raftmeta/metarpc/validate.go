@@ -119,6 +119,9 @@ func checkBeat(b *metapb.Beat) error {
 	if err := checkPins(b.GetUnpins()); err != nil {
 		return err
 	}
+	if err := checkLockClaim(b.GetLocks()); err != nil {
+		return err
+	}
 	return checkLeases(b.GetAcks(), fs.LeasesMax)
 }
 
