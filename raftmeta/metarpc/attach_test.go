@@ -64,6 +64,10 @@ func TestAttach_CarriesEveryFieldBothWays(t *testing.T) {
 		beat, notice := fill[fs.Beat](), fill[fs.Notice]()
 		beat.Acks = []fs.LeaseAck{{Ino: 5, Seq: 6, Mode: fs.LeaseShared}, {Ino: 7, Seq: 8}}
 		notice.Recalls = []fs.Recall{{Ino: 5, Seq: 6, To: fs.LeaseShared}, {Ino: 7, Seq: 8}}
+		for i := range beat.Locks.Locks { // what no kernel asks for is refused
+			l := &beat.Locks.Locks[i]
+			l.Kind, l.Type, l.Start, l.End = fs.LockRange, fs.LockType(i+1), 3, uint64(4+i)
+		}
 		if err := s.Send(beat); err != nil {
 			t.Error(err)
 		}

@@ -49,6 +49,8 @@ func childDo(verb, path string) error {
 		return onFile(path, 0, writeTwice)
 	case "hold":
 		return onFile(path, 0, hold)
+	case "locks":
+		return lockLoop(path)
 	case "rename-all":
 		return renameAll(path)
 	}

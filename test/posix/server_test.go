@@ -39,7 +39,7 @@ type options struct {
 
 // command is what a test tells the server, one JSON object a line on its standard input; one reply answers each.
 type command struct {
-	Do    string // "fault", "clear", "stats", "unmount", "remount", "check"
+	Do    string // "fault", "clear", "stats", "unmount", "remount", "check", "locks", "expire", "failover"
 	Mount int
 	Step  string  // of a fault: the name of a call to the metadata
 	Err   fs.Code // what the fault returns; CodeOK: it hangs until "clear"
@@ -47,9 +47,11 @@ type command struct {
 }
 
 type reply struct {
-	Err    string
-	Stats  *fusefs.Stats
-	Ops    map[string]uint64
+	Err           string
+	Stats         *fusefs.Stats
+	Ops           map[string]uint64
+	Held, Waiting int // locks
+
 	Hung   int // calls that hang at a fault
 	Heap   uint64
 	Gorout int
@@ -165,6 +167,18 @@ func (s *server) do(c *command, r *reply) error {
 		return s.mounts[c.Mount].Unmount(ctx)
 	case "remount":
 		return s.remount(c.Mount, time.Duration(c.Wait)*time.Millisecond)
+	case "locks":
+		for _, l := range s.cluster.Locks() {
+			if l.Waiting {
+				r.Waiting++
+			} else {
+				r.Held++
+			}
+		}
+	case "expire":
+		return s.cluster.ExpireAll()
+	case "failover":
+		return s.cluster.Failover()
 	case "check":
 		return s.cluster.Check()
 	default:
