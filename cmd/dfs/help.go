@@ -20,6 +20,7 @@ const examples = `  dfs status
   dfs cp report.pdf dfs:/docs/
   dfs tx ls
   dfs tx show 3.17
+  dfs lock ls
   dfs ca init && dfs ca issue --role node --name n1
   dfs join-token --role mount --ttl 24h
   dfs lb simulate --policy weighted --nodes nodes.json`
