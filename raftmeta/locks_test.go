@@ -66,6 +66,8 @@ func (m *lockMount) must(want fs.LockState, action fs.LockAction, ticket uint64,
 // told waits for the notice that names a ticket.
 func (m *lockMount) told(ticket uint64) {
 	m.c.t.Helper()
+	late := time.AfterFunc(20*time.Second, func() { _ = m.st.Close() }) // which ends Recv
+	defer late.Stop()
 	for {
 		n, err := m.st.Recv()
 		if err != nil {

@@ -19,16 +19,14 @@ const openFlags = unix.O_ACCMODE | unix.O_APPEND | unix.O_TRUNC | unix.O_NOATIME
 //
 // A handle that can write bypasses the page cache: for a cached write the kernel holds pages locked, and waits with them for our answer,
 // which may wait for another mount, and that one for those pages. And for an append it would take the end of file from its own
-// memory, which another mount has outdated. A handle that cannot write need not be flushed at close.
+// memory, which another mount has outdated.
 func (f *front) answerOpen(out *fuse.OpenOut, a *fs.Attr, h *vfs.Handle, flags uint32, keepCache bool) {
 	out.Fh = f.files.add(&file{h: h, ino: a.Ino, flags: flags & openFlags})
 	f.pages.opened(a)
 	if keepCache {
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
-	if flags&unix.O_ACCMODE == unix.O_RDONLY {
-		out.OpenFlags |= fuse.FOPEN_NOFLUSH
-	} else {
+	if flags&unix.O_ACCMODE != unix.O_RDONLY {
 		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
 	}
 }
