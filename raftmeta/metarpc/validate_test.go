@@ -130,6 +130,7 @@ func TestServer_RefusesMalformedRequests(t *testing.T) {
 		"join under a long name":   {join(&metapb.JoinRequest{Node: &metapb.NodeInfo{Id: long, Addr: "h:1"}}), fs.ErrInvalid},
 		"join under an odd name":   {join(&metapb.JoinRequest{Node: &metapb.NodeInfo{Id: "a\nb", Addr: "h:1"}}), fs.ErrInvalid},
 		"join in an unknown state": {join(&metapb.JoinRequest{Node: &metapb.NodeInfo{Id: "n", Addr: "h:1", State: 9}}), fs.ErrInvalid},
+		"no locks to list":         {func() error { _, err := c.Locks(ctx, &metapb.LocksRequest{}); return err }, fs.ErrInvalid},
 		"no transactions":          {func() error { _, err := c.Transactions(ctx, &metapb.TransactionsRequest{}); return err }, fs.ErrInvalid},
 		"no transaction":           {func() error { _, err := c.Transaction(ctx, &metapb.TxID{}); return err }, fs.ErrInvalid},
 	} {
@@ -174,6 +175,8 @@ func TestServer_EndsAStreamAtAMalformedBeat(t *testing.T) {
 		"unpin of nothing": {Seq: 1, Unpins: []uint64{0}},
 		"pin of nothing":   {Seq: 1, Pins: []uint64{0}},
 		"too many pins":    {Seq: 1, Pins: slices.Repeat([]uint64{1}, pinsMax+1)},
+		"lock of nothing":  {Seq: 1, Locks: &metapb.LockClaim{Locks: []*metapb.Lock{{}}}},
+		"too many locks":   {Seq: 1, Locks: &metapb.LockClaim{Locks: make([]*metapb.Lock, fs.LocksMax+1)}},
 	} {
 		t.Run(name, func(t *testing.T) { endsTheStream(t, beat) })
 	}
