@@ -23,8 +23,13 @@ func TestLocks_ExcludeWhileLeadersChangeAndAnswersAreLost(t *testing.T) {
 	for _, m := range mounts {
 		for _, step := range []string{"lock", "lock.answer"} {
 			m.sw.hook(step, func() error {
-				if rand.N(15) == 0 {
+				switch rand.N(15) {
+				case 0:
 					return fs.ErrUnavailable
+				case 1, 2: // the call, or its answer, is on the way while the mounts attach to another leader
+					err := w.meta.Failover()
+					time.Sleep(rand.N(30 * time.Millisecond))
+					return err
 				}
 				return nil
 			})
@@ -62,9 +67,9 @@ func TestLocks_ExcludeWhileLeadersChangeAndAnswersAreLost(t *testing.T) {
 	}
 }
 
-// lockUnlock takes the lock 30 times; some calls fail, since answers are lost, and some give up.
+// lockUnlock takes the lock 12 times; some calls fail, since answers are lost, and some give up.
 func lockUnlock(t *testing.T, h *Handle, owner uint64, writers, readers *atomic.Int32) {
-	for got := 0; got < 30; {
+	for got := 0; got < 12; {
 		l := fs.Lock{Kind: fs.LockRange, Owner: owner, Type: fs.LockType(1 + rand.N(2)), End: 9}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+rand.N(200))*time.Millisecond)
 		state, err := h.Lock(ctx, l, rand.N(4) > 0)
