@@ -112,11 +112,11 @@ func (h *history) check() porcupine.CheckResult {
 	return porcupine.CheckOperationsTimeout(h.model, h.ops, checkMax)
 }
 
-// allowTwice marks all plain renames; false if there is none.
+// allowTwice marks all renames that may find both names to be the same inode; false if there is none.
 func (h *history) allowTwice() bool {
 	any := false
 	for _, op := range h.ops {
-		if r := op.Input.(*Record); r.Kind == Rename && r.Errno == 0 {
+		if r := op.Input.(*Record); (r.Kind == Rename || r.Kind == Exchange) && r.Errno == 0 {
 			r.twice, any = true, true
 		}
 	}
@@ -211,7 +211,7 @@ func (r *Record) slots() []*Record {
 	return all
 }
 
-const explainMax = 25 // operations before the first that has no place
+const explainMax = 3000 // operations before the first that has no place
 
 // explain shows the longest order that was found, as far as it matters, and what has no place after it.
 func explain(ops []porcupine.Operation, info porcupine.LinearizationInfo) string {

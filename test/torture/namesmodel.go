@@ -122,8 +122,13 @@ func outcomes(t tree, r *Record) []tree {
 	if r.Kind == Link {
 		return t.link(r)
 	}
+	var all []tree
 	if next, ok := t.apply(r); ok {
-		return []tree{next}
+		all = append(all, next)
 	}
-	return nil
+	here, there := t[r.Name.index()], t[r.To.index()]
+	if r.twice && r.Errno == 0 && there.id != 0 && (here.id == 0 || here.dir == there.dir) { // nothing was done
+		all = append(all, t)
+	}
+	return all
 }

@@ -93,7 +93,7 @@ func (t tree) rename(r *Record, here, there node) (tree, bool) {
 	from, to := r.Name.index(), r.To.index()
 	switch {
 	case here.id == 0:
-		return t, r.twice && there.id != 0
+		return t, false
 	case r.Kind == Exchange:
 		t[from], t[to] = there, here
 		return t, there.id != 0
