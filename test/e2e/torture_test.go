@@ -14,10 +14,10 @@ import (
 )
 
 var (
-	tortureOps      = flag.Int("torture.ops", 0, "torture for so many operations, instead of each fault once (200000 take about half an hour)")
-	tortureSeed     = flag.Uint64("torture.seed", 0, "make the same operations and faults as a run that has printed this seed (default: by chance)")
-	tortureFault    = flag.String("torture.fault", "", "only faults whose name contains this, and with them no rounds without a fault")
-	tortureCoherent = flag.Bool("torture.coherent", false, "hold the mounts to being as one machine, and not only to what was fsynced")
+	tortureOps       = flag.Int("torture.ops", 0, "torture for so many operations, instead of each fault once (200000 take about half an hour)")
+	tortureSeed      = flag.Uint64("torture.seed", 0, "make the same operations and faults as a run that has printed this seed (default: by chance)")
+	tortureFault     = flag.String("torture.fault", "", "only faults whose name contains this, and with them no rounds without a fault")
+	torturePublished = flag.Bool("torture.published", false, "hold the mounts only to what was fsynced, and not to being as one machine")
 )
 
 // The sizes of a round. Phases are what happens before a fault, while it is there, at its end, and after it.
@@ -50,9 +50,9 @@ func newTorment(t *testing.T) *torment {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	promise := torture.Published
-	if *tortureCoherent {
-		promise = torture.Coherent
+	promise := torture.Coherent
+	if *torturePublished {
+		promise = torture.Published
 	}
 	t.Logf("-torture.seed %d", seed)
 	return &torment{t: t, plan: torture.Plan{Seed: seed, Promise: promise}, chance: rand.New(rand.NewPCG(seed, 1<<32)), faults: map[string]int{}}

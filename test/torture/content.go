@@ -74,15 +74,7 @@ func (w *worker) doContent(r *Record) error {
 				return err
 			}
 		}
-		err := f.readMap(r, at)
-		// Where a mapping ends the kernel knows by its last look at the file only, and a look that meets a recall does not count.
-		for try := 0; try < 5 && errors.Is(err, unix.EFAULT); try++ {
-			if err := unix.Fstat(f.fd, &unix.Stat_t{}); err != nil {
-				return err
-			}
-			err = f.readMap(r, at)
-		}
-		return err
+		return f.readMap(r, at)
 	case Size:
 		var st unix.Stat_t
 		err := unix.Fstat(f.fd, &st)

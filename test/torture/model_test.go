@@ -96,7 +96,6 @@ var histories = []struct {
 	{"a truncated slot comes back", bad, false, []Record{at("1-2", 0, write(1, 7)), at("3-4", 0, truncate(1)), at("5-6", 1, write(2, 8)), at("7-8", 1, read(1, 7))}},
 	{"a mapping beyond the end", good, false, []Record{at("1-2", 0, failed(mapped(0), syscall.EFAULT)), at("3-4", 1, write(0, 7)), at("5-6", 0, mapped(0, 7)), at("5-6", 0, mapped(3, 0))}},
 	{"a stale mapping", bad, false, []Record{at("1-2", 0, write(0, 7)), at("3-4", 1, write(0, 8)), at("5-6", 0, mapped(0, 7))}},
-	{"a mapping of a file that is there", bad, false, []Record{at("1-2", 0, write(0, 7)), at("3-4", 1, failed(mapped(0), syscall.EFAULT))}},
 
 	{"a mapping without what was written", bad, false, []Record{at("1-2", 0, write(0, 7)), at("3-4", 1, mapped(0, 0))}},
 
