@@ -40,8 +40,8 @@ or not it belongs to a cluster yet, and how it stands as STATUS. It beats the wa
 to each of its disks has just been synced and its parts have answered: one whose disk or process hangs is
 started again, one whose disk is full is not.
 
-For tests: DFS_FAILPOINTS="STEP=ACTION[@N],…" kills (kill), fails (error) or delays (sleep:100ms) the
-process at a named step of a protocol, at its N-th time.`
+For tests: DFS_FAILPOINTS="STEP=ACTION[@N],…" kills (kill), stops (stop), fails (error) or delays
+(sleep:100ms) the process at a named step of a protocol, at its N-th time.`
 
 const examples = `  # one node on this machine, data under /var/lib/dfs; then: dfsmount /mnt/x
   dfsnode

@@ -17,5 +17,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(staleEnv) != "" {
 		os.Exit(staleMain(os.Args[1:]))
 	}
+	if os.Getenv(agentEnv) != "" {
+		os.Exit(agentMain())
+	}
 	os.Exit(harness.Main(m))
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,8 +19,9 @@ const failpointsEnv = "DFS_FAILPOINTS"
 var errInjected = errors.New("injected by " + failpointsEnv)
 
 // Failpoints reads DFS_FAILPOINTS from env; nil when it is not set. It holds comma-separated rules STEP=ACTION[@N]: at the
-// N-th time that the step is reached (default: every time) the process is killed (kill), the step fails (error) or is
-// held up (sleep:100ms). Steps are named by the code that they break, such as "flush.decide.before".
+// N-th time that the step is reached (default: every time) the process is killed (kill) or stopped until somebody sends it SIGCONT
+// (stop), or the step fails (error) or is held up (sleep:100ms). Steps are named by the code that they break, such as
+// "flush.decide.before".
 func Failpoints(env []string) (fs.Faults, error) {
 	for _, line := range env {
 		if value, ok := strings.CutPrefix(line, failpointsEnv+"="); ok && value != "" {
@@ -78,6 +80,8 @@ func parseAction(action string) (*failpoint, error) {
 	switch verb {
 	case "kill":
 		p.act = killSelf
+	case "stop":
+		p.act = stopSelf
 	case "error":
 		p.act = func() error { return errInjected }
 	case "sleep":
@@ -87,7 +91,7 @@ func parseAction(action string) (*failpoint, error) {
 		}
 		p.act = func() error { time.Sleep(d); return nil }
 	default:
-		return nil, fmt.Errorf("want kill, error or sleep:DURATION")
+		return nil, fmt.Errorf("want kill, stop, error or sleep:DURATION")
 	}
 	return p, nil
 }
@@ -98,4 +102,12 @@ func killSelf() error {
 		return err
 	}
 	select {}
+}
+
+// stopSelf is what a machine that hangs looks like: the step does not go on before SIGCONT. The signal is this thread's own, so that
+// it has come when the call returns.
+func stopSelf() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return syscall.Tgkill(syscall.Getpid(), syscall.Gettid(), syscall.SIGSTOP)
 }
