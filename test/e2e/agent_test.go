@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -27,6 +26,8 @@ type request struct {
 	Off    int64
 	Len    int
 	Data   []byte
+	Steps  []request       // of a repeat: made one after the other, Len times
+	Allow  []syscall.Errno // of a step: what may come of it besides success
 }
 
 // answer is what came of it. Times are of this machine's wall clock, in nanoseconds.
@@ -188,11 +189,7 @@ func agentMain() int {
 
 func (w *world) call(r *request) (got answer) {
 	got = answer{ID: r.ID, Began: time.Now().UnixNano()}
-	fn := calls[r.Do]
-	if fn == nil {
-		fn = func(*world, *request) ([]byte, error) { return nil, fmt.Errorf("unknown call %q", r.Do) }
-	}
-	data, err := fn(w, r)
+	data, err := call(w, r)
 	got.Ended, got.Data = time.Now().UnixNano(), data
 	if err != nil {
 		got.Err = err.Error()

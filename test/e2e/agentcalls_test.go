@@ -8,8 +8,11 @@ import (
 	"os/exec"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +22,7 @@ type world struct {
 	mu      sync.Mutex
 	handles map[string]int
 	maps    map[string][]byte
+	load    *load
 }
 
 func (w *world) fd(r *request) int {
@@ -37,27 +41,36 @@ func (w *world) mapping(r *request) []byte {
 	return w.maps[r.Handle]
 }
 
-// calls are what an agent can do. What is not said to follow symlinks, create or truncate is as the system call is.
-var calls = map[string]func(*world, *request) ([]byte, error){
-	"open":     open,
-	"close":    func(w *world, r *request) ([]byte, error) { return nil, unix.Close(w.fd(r)) },
-	"pread":    pread,
-	"pwrite":   pwrite,
-	"fsync":    func(w *world, r *request) ([]byte, error) { return nil, unix.Fsync(w.fd(r)) },
-	"stat":     stat,
-	"fstat":    fstat,
-	"read":     func(_ *world, r *request) ([]byte, error) { return os.ReadFile(r.Path) },
-	"write":    write,
-	"list":     list,
-	"mkdir":    func(_ *world, r *request) ([]byte, error) { return nil, unix.Mkdir(r.Path, 0o755) },
-	"unlink":   func(_ *world, r *request) ([]byte, error) { return nil, unix.Unlink(r.Path) },
-	"rename":   func(_ *world, r *request) ([]byte, error) { return nil, unix.Rename(r.Path, r.To) },
-	"truncate": func(_ *world, r *request) ([]byte, error) { return nil, unix.Truncate(r.Path, r.Off) },
-	"mmap":     mmap,
-	"peek":     peek,
-	"poke":     poke,
-	"msync":    func(w *world, r *request) ([]byte, error) { return nil, unix.Msync(w.mapping(r), unix.MS_SYNC) },
-	"exec":     func(_ *world, r *request) ([]byte, error) { return exec.Command(r.Path).Output() },
+// calls finds what an agent can do by its name; nil: there is no such call.
+func calls(name string) func(*world, *request) ([]byte, error) {
+	return map[string]func(*world, *request) ([]byte, error){
+		"open":      open,
+		"close":     func(w *world, r *request) ([]byte, error) { return nil, unix.Close(w.fd(r)) },
+		"pread":     pread,
+		"pwrite":    pwrite,
+		"fsync":     func(w *world, r *request) ([]byte, error) { return nil, unix.Fsync(w.fd(r)) },
+		"stat":      stat,
+		"fstat":     fstat,
+		"read":      func(_ *world, r *request) ([]byte, error) { return os.ReadFile(r.Path) },
+		"write":     write,
+		"list":      list,
+		"mkdir":     func(_ *world, r *request) ([]byte, error) { return nil, unix.Mkdir(r.Path, 0o755) },
+		"unlink":    func(_ *world, r *request) ([]byte, error) { return nil, unix.Unlink(r.Path) },
+		"rename":    func(_ *world, r *request) ([]byte, error) { return nil, unix.Rename(r.Path, r.To) },
+		"rmdir":     func(_ *world, r *request) ([]byte, error) { return nil, unix.Rmdir(r.Path) },
+		"create":    create,
+		"truncate":  func(_ *world, r *request) ([]byte, error) { return nil, unix.Truncate(r.Path, r.Off) },
+		"mmap":      mmap,
+		"peek":      peek,
+		"poke":      poke,
+		"msync":     func(w *world, r *request) ([]byte, error) { return nil, unix.Msync(w.mapping(r), unix.MS_SYNC) },
+		"load":      startsLoad,
+		"tell":      func(w *world, _ *request) ([]byte, error) { return w.load.tell() },
+		"unload":    func(w *world, _ *request) ([]byte, error) { return w.load.end() },
+		"exec":      func(_ *world, r *request) ([]byte, error) { return exec.Command(r.Path).Output() },
+		"ftruncate": func(w *world, r *request) ([]byte, error) { return nil, unix.Ftruncate(w.fd(r), r.Off) },
+		"repeat":    repeat,
+	}[name]
 }
 
 func open(w *world, r *request) ([]byte, error) {
@@ -99,6 +112,15 @@ func fstat(w *world, r *request) ([]byte, error) {
 }
 
 func described(st *unix.Stat_t) []byte { return fmt.Appendf(nil, "%d %o", st.Size, st.Mode&0o7777) }
+
+// create makes a file that must not be there.
+func create(_ *world, r *request) ([]byte, error) {
+	fd, err := unix.Open(r.Path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o755)
+	if err != nil {
+		return nil, err
+	}
+	return nil, unix.Close(fd)
+}
 
 // write creates or truncates a file, and fills it.
 func write(_ *world, r *request) ([]byte, error) { return nil, os.WriteFile(r.Path, r.Data, 0o755) }
@@ -154,4 +176,37 @@ func peek(w *world, r *request) (data []byte, err error) {
 func poke(w *world, r *request) ([]byte, error) {
 	m := w.mapping(r)
 	return nil, faultless(func() { copy(m[r.Off:], r.Data) })
+}
+
+// startsLoad begins the work of two mounts, which tell and unload then ask about.
+func startsLoad(w *world, r *request) (_ []byte, err error) {
+	w.load, err = startLoad(r.Path, r.To)
+	return nil, err
+}
+
+// repeat makes its steps again and again, and tells how long the longest one took. In paths and in To, "%d" is the round's number.
+func repeat(w *world, r *request) ([]byte, error) {
+	var worst time.Duration
+	for round := range r.Len {
+		for _, step := range r.Steps {
+			step.Path = strings.ReplaceAll(step.Path, "%d", strconv.Itoa(round))
+			step.To = strings.ReplaceAll(step.To, "%d", strconv.Itoa(round))
+			began := time.Now()
+			_, err := call(w, &step)
+			worst = max(worst, time.Since(began))
+			allowed := errors.Is(err, errFault) || slices.ContainsFunc(step.Allow, func(e syscall.Errno) bool { return errors.Is(err, e) })
+			if err != nil && !allowed {
+				return nil, fmt.Errorf("round %d: %s %s%s: %w", round, step.Do, step.Path, step.Handle, err)
+			}
+		}
+	}
+	return []byte(worst.Round(time.Millisecond).String()), nil
+}
+
+func call(w *world, r *request) ([]byte, error) {
+	fn := calls(r.Do)
+	if fn == nil {
+		return nil, fmt.Errorf("unknown call %q", r.Do)
+	}
+	return fn(w, r)
 }
