@@ -21,12 +21,11 @@ type Holder struct {
 	asked  []asked       // recalls, in the order they came; the answered ones in front may be forgotten
 	term   uint64        // of the leader that may grant; 0 for none
 
-	// Grants and recalls come on different ways and may overtake each other. A request bears the number of recalls that
-	// were known when it left; its grant counts only if none of the same inode has come since.
-	clock   uint64
+	// Grants and recalls come on different ways and may overtake each other. A grant counts only if it has not been recalled
+	// itself while its request was under way. That an earlier one was says nothing of it: the leader gave it after the answer.
 	flying  int               // requests that have left and not come back
-	recalls map[fs.Ino]uint64 // when an inode was last recalled; emptied whenever nothing flies
-	reign   uint64            // requests that left before this reading asked another leader
+	recalls map[fs.Ino]uint64 // the Seq of an inode's newest recall; emptied whenever nothing flies
+	reign   Mark              // requests that left before asked another leader
 }
 
 // lease is what the mount holds on an inode; never None.
@@ -50,7 +49,7 @@ type asked struct {
 	until time.Duration
 }
 
-// Mark is when a request left.
+// Mark is when a request left: how often the mount had begun with a leader.
 type Mark uint64
 
 // NewHolder holds nothing.
@@ -75,7 +74,7 @@ func (h *Holder) Until() time.Duration {
 // Leave notes that a request is being sent whose answer may bear grants. Back must follow.
 func (h *Holder) Leave() Mark {
 	h.flying++
-	return Mark(h.clock)
+	return h.reign
 }
 
 // Back is called once for each Leave, after the grants of the answer have been looked at.
@@ -88,7 +87,10 @@ func (h *Holder) Back() {
 // Granted takes a grant from the answer of a request, given by the leader of a term. It is false if nothing may be kept: there
 // is none, or it has been recalled in the meantime, or it was given by another leader than the one that is attached to.
 func (h *Holder) Granted(m Mark, term uint64, g Grant) bool {
-	if g.Mode == None || term == 0 || term != h.term || uint64(m) < h.reign || h.recalls[g.Ino] > uint64(m) {
+	if g.Mode == None || term == 0 || term != h.term || m < h.reign {
+		return false
+	}
+	if seq, recalled := h.recalls[g.Ino]; recalled && g.Seq <= seq {
 		return false
 	}
 	l := h.leases[g.Ino]
@@ -126,9 +128,8 @@ func (u Use) Done() { u.lease.work[u.mode]-- }
 // Recalled takes a recall. When Closable says so, and nothing is dirty beyond r.To, the caller calls Close; when Idle says so, it
 // drops what it must, and calls GiveBack. If there is nothing to give back, the answer is returned at once, with true.
 func (h *Holder) Recalled(r Recall) (Ack, bool) {
-	h.clock++
 	if h.flying > 0 {
-		h.recalls[r.Ino] = h.clock
+		h.recalls[r.Ino] = max(h.recalls[r.Ino], r.Seq)
 	}
 	l := h.leases[r.Ino]
 	if l == nil {
@@ -223,8 +224,9 @@ func (h *Holder) Held(ino fs.Ino) Grant {
 // from now on, and his recalls are the ones that count. Nothing is taken until he has Attached; then only what he grants to
 // requests that leave from now on.
 func (h *Holder) Reclaim() []Grant {
-	h.clock++
-	h.reign, h.term, h.asked = h.clock, 0, nil
+	h.reign++
+	h.term, h.asked = 0, nil
+	clear(h.recalls) // he numbers his own anew
 	list := make([]Grant, 0, len(h.leases))
 	for ino, l := range h.leases {
 		l.seq, l.asked = 0, false
@@ -238,7 +240,8 @@ func (h *Holder) Attached(term uint64) { h.term = term }
 
 // Lose ends the session: nothing is held any more, and nothing that is on its way counts.
 func (h *Holder) Lose() {
-	h.clock++
-	h.reign, h.term, h.asked, h.until = h.clock, 0, nil, 0
+	h.reign++
+	h.term, h.asked, h.until = 0, nil, 0
+	clear(h.recalls)
 	clear(h.leases)
 }

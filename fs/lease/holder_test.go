@@ -68,3 +68,32 @@ func TestGrant_OfAnotherLeaderIsNotTaken(t *testing.T) {
 		t.Fatal("a grant of the present leader was not taken")
 	}
 }
+
+// Else two mounts that take a lease from each other might both throw away each one, since a recall of the last always comes while the
+// next is on its way.
+func TestGrant_AfterTheRecallOfAnEarlierOneIsTaken(t *testing.T) {
+	h := attached(1)
+	m := h.Leave()
+	defer h.Back()
+	if a, now := h.Recalled(Recall{Ino: 7, Seq: 3}); !now || a.Seq != 3 {
+		t.Fatal("the recall of what is not held is not answered at once")
+	}
+	if h.Granted(m, 1, Grant{Ino: 7, Mode: Exclusive, Seq: 3}) {
+		t.Fatal("a grant was taken that its recall has overtaken")
+	}
+	if !h.Granted(m, 1, Grant{Ino: 7, Mode: Exclusive, Seq: 4}) {
+		t.Fatal("a grant was not taken because of the recall of another")
+	}
+}
+
+func TestGrant_OfANewLeaderHasNumbersOfItsOwn(t *testing.T) {
+	h := attached(1)
+	h.Leave() // in the air all the time
+	defer h.Back()
+	h.Recalled(Recall{Ino: 7, Seq: 1000})
+	h.Reclaim()
+	h.Attached(2)
+	if !grant(h, 2, Grant{Ino: 7, Mode: Shared, Seq: 1}) {
+		t.Fatal("a grant was not taken because of another leader's recall")
+	}
+}

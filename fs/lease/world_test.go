@@ -284,11 +284,10 @@ func (w *world) answer(c *rpc) {
 	w.rpcs = slices.DeleteFunc(w.rpcs, func(o *rpc) bool { return o == c })
 	kept := false
 	if c.kind == "read" || c.kind == "own" {
-		mark := c.mark
 		if w.rules.keepOvertaken {
-			mark = 1 << 40
+			clear(m.holder.recalls)
 		}
-		kept = m.holder.Granted(mark, uint64(c.reign), c.asked.grantOr())
+		kept = m.holder.Granted(c.mark, uint64(c.reign), c.asked.grantOr())
 	}
 	m.holder.Back()
 	if m.gone {
@@ -442,7 +441,7 @@ func (w *world) String() string {
 }
 
 func (h *Holder) dump() string {
-	s := fmt.Sprintf("%d %d %d %d %v %d %d ", h.until, h.Until(), h.clock, h.flying, h.recalls, h.reign, h.term)
+	s := fmt.Sprintf("%d %d %d %v %d %d ", h.until, h.Until(), h.flying, h.recalls, h.reign, h.term)
 	for _, ino := range slices.Sorted(maps.Keys(h.leases)) {
 		l := *h.leases[ino]
 		l.nth = 0

@@ -49,6 +49,26 @@ func (f *FS) claim(ctx context.Context, inos, also []fs.Ino) (done func(), held 
 	return func() {}, false, nil
 }
 
+// claimSurely is claim of one inode for who cannot do without: it waits, as long as ctx lasts, for a leader that grants the lease and
+// for others who take it away before it can be used.
+func (f *FS) claimSurely(ctx context.Context, ino fs.Ino) (done func(), err error) {
+	var wait backoff
+	for {
+		done, held, err := f.claim(ctx, []fs.Ino{ino}, nil)
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			return done, nil
+		}
+		done()
+		wait.sleep(ctx, nil)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("no lease on inode %d: %w", ino, unavailable(ctx.Err()))
+		}
+	}
+}
+
 // distinct sorts numbers, without 0 and without repetition.
 func distinct(inos []fs.Ino) []fs.Ino {
 	slices.Sort(inos)

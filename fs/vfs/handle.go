@@ -262,17 +262,16 @@ func (f *FS) gather(ctx context.Context, n *inode) error {
 	if !strayed {
 		return nil
 	}
-	done, held, err := f.claim(ctx, []fs.Ino{n.ino}, nil)
-	if err == nil && held {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
+	defer cancel()
+	done, err := f.claimSurely(ctx, n.ino)
+	if err == nil {
 		done()
 		return nil
 	}
 	n.mu.Lock()
 	n.strayed = true
 	n.mu.Unlock()
-	if err == nil {
-		err = fs.ErrUnavailable
-	}
 	return fmt.Errorf("wait for others to drop what was mapped: %w", gone(err))
 }
 

@@ -87,24 +87,12 @@ func (h *Handle) canWrite() error {
 	return h.usable()
 }
 
-// claim has the mount hold the file exclusively, so that nobody else can see it without what is written now. It waits for a leader
-// that grants that.
+// claim has the mount hold the file exclusively, so that nobody else can see it without what is written now.
 func (h *Handle) claim(ctx context.Context) (done func(), err error) {
-	var wait backoff
-	for {
-		done, held, err := h.f.claim(ctx, []fs.Ino{h.n.ino}, nil)
-		if err != nil {
-			return nil, fmt.Errorf("write inode %d: %w", h.n.ino, gone(err))
-		}
-		if held {
-			return done, nil
-		}
-		done()
-		wait.sleep(ctx, nil)
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("write inode %d: no lease: %w", h.n.ino, unavailable(ctx.Err()))
-		}
+	if done, err = h.f.claimSurely(ctx, h.n.ino); err != nil {
+		return nil, fmt.Errorf("write inode %d: %w", h.n.ino, gone(err))
 	}
+	return done, nil
 }
 
 // endOf is where an append goes; the file is claimed.
