@@ -74,7 +74,7 @@ func TestCreateAndOpen_IsOneCall(t *testing.T) {
 func TestCreateAndOpen_SurvivesARemovalAndAReapBeforeItsAnswer(t *testing.T) {
 	for name, makeOne := range makers() {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, localmeta.Config{TimeoutMillis: 60})
+			w := newWorld(t, localmeta.Config{})
 			m, other := w.mount(t, Config{}), w.mount(t, Config{})
 			m.answering(func() error {
 				if name == "named" {
