@@ -99,11 +99,21 @@ func (f *finder) leave(s *search) {
 	}
 }
 
+// A new leader is there about a second after the death of the last one, and gives nothing away before every mount has found it: so
+// for the first rounds pauses stay short.
+const (
+	eagerRounds   = 20
+	eagerDelayMax = 100 * time.Millisecond
+)
+
 // hunt goes round after round until the leader is found or nobody waits any more.
 func (f *finder) hunt(ctx context.Context, s *search) {
 	var wait backoff
 	patience := min(probePatience, f.timeout)
-	for {
+	for n := 0; ; n++ {
+		if n < eagerRounds {
+			wait.delay = min(wait.delay, eagerDelayMax/2)
+		}
 		if addr := f.round(ctx, patience); addr != "" {
 			f.found(s, addr)
 			return

@@ -39,6 +39,8 @@ type answer struct {
 	Err          string
 }
 
+func (a answer) ended() time.Time { return time.Unix(0, a.Ended) }
+
 // agentEnv makes this test binary an agent.
 const agentEnv = "DFS_E2E_AGENT"
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 	"syscall"
 	"testing"
@@ -119,63 +120,56 @@ func TestStoppedMount_ShowsNothingStaleOnceOthersChangeIt(t *testing.T) {
 	t.Parallel()
 	c := harness.StartCluster(t, 3, "--session-timeout", shortSession.String())
 	a, b := c.Mount(longFlush), c.Mount()
+	changeBehind(t, a, b, func() { a.Signal(syscall.SIGSTOP) }, func() { a.Signal(syscall.SIGCONT) })
+}
+
+func TestMountCutOff_ShowsNothingStaleOnceOthersChangeIt(t *testing.T) {
+	t.Parallel()
+	c, fabric := harness.StartNetnsCluster(t, 3, "--session-timeout", shortSession.String())
+	a, b := c.MountOn("lonely", longFlush), c.Mount()
+	changeBehind(t, a, b, func() { fabric.CutHost("lonely") }, func() { fabric.HealHost("lonely") })
+}
+
+// changeBehind changes through b what a and its kernel have cached, while a cannot be asked to give it back. From the moment in which
+// b's call returns, no new call through a may show what was before.
+func changeBehind(t *testing.T, a, b *harness.Mount, leave, back func()) {
+	t.Helper()
 	aa, ba := newAgent(t), newAgent(t)
 	prepareFence(aa, ba, a, b)
 
-	a.Signal(syscall.SIGSTOP)
-	stopped := time.Now()
+	leave()
+	left := time.Now()
 	all := changes()
 	watchers := make([][]*watcher, len(all))
+	made := make([]pending, len(all))
 	for i, c := range all {
 		for _, look := range c.looks {
 			watchers[i] = append(watchers[i], watch(aa, in(a, look)))
 		}
-	}
-	made := make([]pending, len(all))
-	for i, c := range all {
 		made[i] = ba.begin(in(b, c.make))
 	}
-	acknowledged := make([]time.Time, len(all))
 	for i, c := range all {
 		made[i].ok()
-		acknowledged[i] = time.Unix(0, made[i].end().Ended)
-		t.Logf("%s: changed %s after the stop", c.name, acknowledged[i].Sub(stopped).Round(time.Millisecond))
-		if took := acknowledged[i].Sub(stopped); took > 5*shortSession {
-			t.Errorf("%s: changed %s after the other mount had been stopped", c.name, took)
+		took := made[i].end().ended().Sub(left)
+		t.Logf("%s: changed after %s", c.name, took.Round(time.Millisecond))
+		if took > 5*shortSession {
+			t.Errorf("%s: changed %s after the other mount had gone", c.name, took)
 		}
 	}
-	// All is changed. What the kernel answers by itself from now on is right, and so is what the mount answers when it goes on.
-	var after []pending
+	// All is changed. What the kernel answers by itself from now on is right, and so is what the mount answers when it is back.
+	last := make([]pending, 0, 2*len(all))
 	for _, c := range all {
 		for _, look := range c.looks {
-			after = append(after, aa.begin(in(a, look)))
+			last = append(last, aa.begin(in(a, look)))
 		}
 	}
-	for _, p := range after {
-		p.within(300 * time.Millisecond)
-	}
-	a.Signal(syscall.SIGCONT)
+	last[0].within(300 * time.Millisecond)
+	back()
 	for i, c := range all {
 		for k, w := range watchers[i] {
-			looks, seen := w.end(), 0
-			for _, got := range looks {
-				if c.stale(got) {
-					seen++
-					if late := got.Began - acknowledged[i].UnixNano(); late > 0 {
-						t.Errorf("%s: %s: a call begun %s after the change was answered with what was before", c.name, c.looks[k].Do, time.Duration(late))
-					}
-				}
-			}
-			t.Logf("%s: %s: %d looks, %d of them at what was before", c.name, c.looks[k].Do, len(looks), seen)
-		}
-	}
-	k := 0
-	for _, c := range all {
-		for _, look := range c.looks {
-			if got := after[k].end(); c.stale(got) {
-				t.Errorf("%s: %s: begun when all was changed, and answered with what was before", c.name, look.Do)
-			}
-			k++
+			looks := append(w.end(), last[0].end())
+			last = last[1:]
+			t.Logf("%s: %s: %s", c.name, c.looks[k].Do, judge(t, c, looks, made[i].end().ended()))
 		}
 	}
 	if got := aa.do(request{Do: "peek", Handle: "data", Len: 1}); got != "n" {
@@ -189,6 +183,22 @@ func TestStoppedMount_ShowsNothingStaleOnceOthersChangeIt(t *testing.T) {
 	if got, want := aa.do(in(a, request{Do: "list", Path: "list"})), ba.do(in(b, request{Do: "list", Path: "list"})); got != want {
 		t.Errorf("the mounts list %q and %q", got, want)
 	}
+}
+
+// judge fails the test for each look that was begun after a change and shows what was before, and describes all.
+func judge(t *testing.T, c change, looks []answer, changed time.Time) string {
+	t.Helper()
+	stale := 0
+	for _, got := range looks {
+		if !c.stale(got) {
+			continue
+		}
+		stale++
+		if late := time.Unix(0, got.Began).Sub(changed); late > 0 {
+			t.Errorf("%s: a call begun %s after the change was answered with what was before", c.name, late)
+		}
+	}
+	return fmt.Sprintf("%d looks, %d of them at what was before", len(looks), stale)
 }
 
 func TestStoppedMount_LosesWhatWasNotSyncedAndSaysSoOnce(t *testing.T) {
@@ -292,4 +302,55 @@ func TestMountStoppedInAFlush_ChangesNothingWhenItGoesOn(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() { c.WaitSettled(time.Minute) })
+}
+
+// A mount that is gone for good holds up others for the rest of its session.
+func TestMountKilled_HoldsUpOthersForItsSession(t *testing.T) {
+	t.Parallel()
+	c := harness.StartCluster(t, 3, "--session-timeout", shortSession.String())
+	a, b := newSide(t, c, longFlush), newSide(t, c)
+	a.does(request{Do: "mkdir", Path: "dir"})
+	a.does(request{Do: "write", Path: "dir/f", Data: []byte("never flushed")})
+	a.Kill()
+	killed := time.Now()
+	wrote := b.begin(in(b.Mount, request{Do: "write", Path: "dir/f", Data: []byte("other")}))
+	wrote.ok()
+	took := wrote.end().ended().Sub(killed)
+	t.Logf("changed after %s", took.Round(time.Millisecond))
+	if took > 5*shortSession {
+		t.Errorf("changed %s after the other mount had been killed", took)
+	}
+	if got := b.does(request{Do: "read", Path: "dir/f"}); got != "other" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What a mount alone knows, it tells the next leader's callers, too: nothing is lost when the leader that granted the leases is cut off.
+func TestLeaderCutOff_TheNextOneHasLeasesGivenBack(t *testing.T) {
+	t.Parallel()
+	c, fabric := harness.StartNetnsCluster(t, 3)
+	a, b := newSide(t, c, longFlush), newSide(t, c)
+	a.does(request{Do: "mkdir", Path: "dir"})
+	a.opened("dir/f", unix.O_RDWR|unix.O_CREAT)
+	a.do(request{Do: "fsync", Handle: "dir/f"})
+	a.do(request{Do: "pwrite", Handle: "dir/f", Data: []byte("unsynced")})
+	lost := c.Leader()
+	fabric.Cut(lost)
+	began := time.Now()
+	if got := b.does(request{Do: "read", Path: "dir/f"}); got != "unsynced" {
+		t.Errorf("the other mount reads %q", got)
+	}
+	t.Logf("read after %s", time.Since(began).Round(time.Millisecond))
+	b.does(request{Do: "write", Path: "dir/f", Data: []byte("other")})
+	if got := a.do(request{Do: "pread", Handle: "dir/f", Len: 100}); got != "other" {
+		t.Errorf("read %q", got)
+	}
+	a.do(request{Do: "fsync", Handle: "dir/f"})
+	for _, s := range []side{a, b} {
+		if s.Logged("fenced") {
+			t.Errorf("%s has lost its session", s.Dir)
+		}
+	}
+	fabric.Heal(lost)
+	c.WaitFormed(3)
 }
