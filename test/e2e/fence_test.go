@@ -126,7 +126,7 @@ func TestStoppedMount_ShowsNothingStaleOnceOthersChangeIt(t *testing.T) {
 func TestMountCutOff_ShowsNothingStaleOnceOthersChangeIt(t *testing.T) {
 	t.Parallel()
 	c, fabric := harness.StartNetnsCluster(t, 3, "--session-timeout", shortSession.String())
-	a, b := c.MountOn("lonely", longFlush), c.Mount()
+	a, b := c.MountAt("lonely", longFlush), c.Mount()
 	changeBehind(t, a, b, func() { fabric.CutHost("lonely") }, func() { fabric.HealHost("lonely") })
 }
 
