@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,18 +135,29 @@ func TestList_HasNoFlockThatIsBeingConverted(t *testing.T) {
 // An answer is believed in only while the session surely lives.
 func TestLock_IsNotBelievedInWhenTheSessionMayBeOver(t *testing.T) {
 	w := newWorld(t, localmeta.Config{TimeoutMillis: 400})
-	m := w.mount(t, Config{})
+	var slept atomic.Int64
+	m := w.leased(t, Config{Boottime: func() time.Duration { return boottime() + time.Duration(slept.Load()) }})
 	h := m.create("f")
-	r := m.sessions.get()
-	m.once("lock.answer", func() { // the machine sleeps for as long as a session lives
-		r.life.mu.Lock()
-		defer r.life.mu.Unlock()
-		r.life.until = 0
-	})
+	m.once("lock.answer", func() { slept.Add(int64(time.Second)) }) // the machine sleeps for as long as a session lives
 	mustLock(t, h, rangeLock(1, fs.LockWrite, 0, 9), fs.LockGranted)
-	if !r.alive() || m.sw.count("lock") < 2 {
-		t.Errorf("believed in after %d calls, the session alive: %v", m.sw.count("lock"), r.alive())
+	if !m.leases.timely() || m.sw.count("lock") < 2 {
+		t.Errorf("believed in after %d calls, the session surely alive: %v", m.sw.count("lock"), m.leases.timely())
 	}
+}
+
+// The leader hears of what is opened under a lease with the next beat only, and lets nobody lock what he has not opened.
+func TestLock_OfWhatWasOpenedUnderALease(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m, other := w.leased(t, Config{}), w.leased(t, Config{})
+	theirs := other.create("f")
+	m.open("f", rw).Release()
+	eventually(t, "the file is not pinned", func() bool { return !m.pins.isHeld(theirs.Ino()) })
+	var h *Handle
+	if n := m.asked(func() { h = m.open("f", rw) }, "pin"); n != 0 {
+		t.Fatalf("opening asked %d times", n)
+	}
+	defer h.Release()
+	mustLock(t, h, rangeLock(1, fs.LockWrite, 0, 9), fs.LockGranted)
 }
 
 func TestLostSession_FailsTheHandlesThatRelyOnALock(t *testing.T) {
