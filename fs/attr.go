@@ -106,9 +106,11 @@ type Listing struct {
 	End Cookie
 }
 
-// Statfs is the space of the whole cluster as a user can use it: raw bytes divided by the number of replicas.
+// Statfs is the space of the whole cluster as a user can use it: raw bytes divided by the number of replicas. In a tree with
+// a quota it is the tree's.
 type Statfs struct {
-	TotalBytes uint64
-	FreeBytes  uint64
-	Inodes     uint64
+	TotalBytes  uint64
+	FreeBytes   uint64
+	Inodes      uint64 // that are used
+	InodesLimit uint64 // of the tree; 0: there is none
 }

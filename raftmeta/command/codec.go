@@ -123,6 +123,12 @@ func newCommand(k kind) Command {
 		return &RedeemToken{}
 	case kindRevokeToken:
 		return &RevokeToken{}
+	case kindKeepAccounts:
+		return &KeepAccounts{}
+	case kindSetQuota:
+		return &SetQuota{}
+	case kindSurvey:
+		return &Survey{}
 	}
 	return nil
 }
@@ -182,6 +188,18 @@ func wireCommand(c *wire.Coder, cmd Command) {
 		wire.Int(c, &m.Now)
 	case *RevokeToken:
 		c.String(&m.ID)
+	case *KeepAccounts:
+	case *SetQuota:
+		c.Bool(&m.Of.User)
+		wire.Uint(c, &m.Of.UID)
+		c.String(&m.Of.Path)
+		c.Bool(&m.Change.SetBytes)
+		c.Bool(&m.Change.SetInodes)
+		c.Uint64(&m.Change.Limits.Bytes)
+		c.Uint64(&m.Change.Limits.Inodes)
+		c.Bool(&m.Remove)
+	case *Survey:
+		wire.Int(c, &m.Inodes)
 	default:
 		panic(fmt.Sprintf("command: no codec for %T", cmd))
 	}

@@ -99,6 +99,20 @@ type RedeemToken struct {
 // RevokeToken removes a join token.
 type RevokeToken struct{ ID string }
 
+// KeepAccounts begins to count what every user, and every quota'd tree, uses. A new cluster does so from its first entry on; a
+// state that is older begins with its first quota. A second one changes nothing.
+type KeepAccounts struct{}
+
+// SetQuota sets the limits of a user or a tree, or removes them.
+type SetQuota struct {
+	Of     fs.QuotaOf
+	Change fs.LimitChange // unless Remove
+	Remove bool
+}
+
+// Survey goes on with the counting of what was there before a quota was: it looks at about so many inodes.
+type Survey struct{ Inodes int }
+
 type kind uint8
 
 // Kinds are written to disk: never renumber.
@@ -117,6 +131,9 @@ const (
 	kindPutToken
 	kindRedeemToken
 	kindRevokeToken
+	kindKeepAccounts
+	kindSetQuota
+	kindSurvey
 )
 
 func (*Tx) kind() kind          { return kindTx }
@@ -133,3 +150,7 @@ func (*RemoveNode) kind() kind  { return kindRemoveNode }
 func (*PutToken) kind() kind    { return kindPutToken }
 func (*RedeemToken) kind() kind { return kindRedeemToken }
 func (*RevokeToken) kind() kind { return kindRevokeToken }
+
+func (*KeepAccounts) kind() kind { return kindKeepAccounts }
+func (*SetQuota) kind() kind     { return kindSetQuota }
+func (*Survey) kind() kind       { return kindSurvey }

@@ -48,6 +48,10 @@ func commands() []Command {
 		&PutToken{Token: fs.JoinToken{ID: "i", Role: "r", Expires: 1, Uses: 2}, Secret: fs.TokenHash{3}, Now: 4},
 		&RedeemToken{Redemption: fs.Redemption{ID: "i", Secret: fs.TokenHash{1}, Role: "r", Key: fs.TokenHash{2}}, Now: 3},
 		&RevokeToken{ID: "i"},
+		&KeepAccounts{},
+		&SetQuota{Of: fs.QuotaOf{User: true, UID: 1, Path: "/p"}, Remove: true,
+			Change: fs.LimitChange{SetBytes: true, SetInodes: true, Limits: fs.Limits{Bytes: 2, Inodes: 3}}},
+		&Survey{Inodes: 1},
 	}
 }
 

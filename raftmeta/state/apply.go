@@ -81,6 +81,12 @@ func (c *change) housekeep(cmd command.Command, answer *Answer) (err error) {
 		err = c.redeemToken(m)
 	case *command.RevokeToken:
 		err = c.revokeToken(m)
+	case *command.KeepAccounts:
+		err = c.keepAccounts()
+	case *command.SetQuota:
+		err = c.setQuota(m)
+	case *command.Survey:
+		err = c.survey(m)
 	default:
 		err = command.ErrUnknown
 	}

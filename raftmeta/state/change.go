@@ -27,6 +27,8 @@ type change struct {
 	blobs   map[fs.BlobID]*blob
 	named   []*blob // the same, in the order of loading
 	removed map[fs.NodeID]bool
+
+	ledger ledger
 }
 
 func newChange(kv Reader, index uint64) (*change, error) {
@@ -50,6 +52,9 @@ func newChange(kv Reader, index uint64) (*change, error) {
 	if err == nil && !ok {
 		err = corrupt("there is a configuration but there are no counters")
 	}
+	if err == nil {
+		c.ledger.on, err = get(kv, []byte(keyAccounting), &c.ledger.accounting)
+	}
 	return c, err
 }
 
@@ -68,6 +73,9 @@ func (c *change) commit(kv KV, failed error) error {
 	if failed != nil {
 		return failed
 	}
+	if err := c.bill(); err != nil {
+		return err
+	}
 	c.seal()
 	if err := c.settle(); err != nil {
 		return err
@@ -76,6 +84,9 @@ func (c *change) commit(kv KV, failed error) error {
 		if err := c.store(i); err != nil {
 			return fmt.Errorf("store inode %d: %w", i.Ino, err)
 		}
+	}
+	if err := c.closeBooks(); err != nil {
+		return err
 	}
 	if c.formed {
 		if err := c.kv.Set([]byte(keyCounters), encode(&c.n)); err != nil {

@@ -20,10 +20,11 @@ func Check(r Reader) error {
 		xattrs: map[fs.Ino]uint64{}, parents: map[fs.Ino]fs.Ino{}, orphans: map[fs.Ino]bool{},
 		homes: map[fs.Ino]map[fs.Ino]uint64{}, shares: map[fs.Ino]map[fs.Ino]uint64{}, wards: map[fs.Ino]uint64{},
 		blobs: map[fs.BlobID]*BlobRecord{}, live: map[fs.BlobID]uint64{}, debts: map[fs.BlobID]bool{},
+		accounts: map[string]*account{}, walks: map[fs.Ino]bool{},
 		garbage: map[fs.BlobID]bool{}, nodes: map[fs.NodeID]bool{}, sessions: map[fs.SessionID]*SessionRecord{},
 	}
 	// Records that others refer to are read first.
-	for _, kinds := range []string{"!ibms", "acdgnoprtx"} {
+	for _, kinds := range []string{"!ibms", "acdgnopqrtuwx"} {
 		for _, kind := range []byte(kinds) {
 			if err := a.read(r, kind); err != nil {
 				return err
@@ -37,6 +38,7 @@ func Check(r Reader) error {
 	a.checkTree()
 	a.checkBlobs()
 	a.checkCounters()
+	a.checkAccounts()
 	return errors.Join(a.faults...)
 }
 
@@ -69,6 +71,10 @@ type audit struct {
 	storing  uint64             // nodes
 	sessions map[fs.SessionID]*SessionRecord
 	tokens   int
+
+	accounting *accounting // nil: nothing is charged
+	accounts   map[string]*account
+	walks      map[fs.Ino]bool // directories that are yet to be walked through
 }
 
 func (a *audit) fault(format string, args ...any) {
@@ -91,7 +97,7 @@ func (a *audit) read(r Reader, kind byte) error {
 // strangers reports keys of no known kind.
 func (a *audit) strangers(r Reader) error {
 	return r.Scan([]byte(keysFrom), []byte(keysTo), func(key, _ []byte) bool {
-		if !slices.Contains([]byte("!ibmsacdgnoprtx"), key[0]) {
+		if !slices.Contains([]byte("!ibmsacdgnopqrtuwx"), key[0]) {
 			a.fault("key %x is of no known kind", key)
 		}
 		return true
@@ -133,6 +139,14 @@ func (a *audit) record(r Reader, key, value []byte) error {
 		return a.token(key, value)
 	case keyHome:
 		return a.home(key, value)
+	case keyUser, keyTree:
+		b := &account{key: key}
+		a.accounts[string(key)] = b
+		return decode(value, b)
+	case keyWalk:
+		dir, err := keyNumber(key, 1)
+		a.walks[fs.Ino(dir)] = true
+		return errors.Join(err, decode(value, &progress{}))
 	}
 	return a.mark(key, value)
 }
@@ -144,6 +158,9 @@ func (a *audit) global(key, value []byte) error {
 		return decode(value, &a.config)
 	case keyCounters:
 		return decode(value, &a.n)
+	case keyAccounting:
+		a.accounting = &accounting{}
+		return decode(value, a.accounting)
 	}
 	a.fault("key %q is of no known kind", key)
 	return nil

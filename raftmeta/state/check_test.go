@@ -46,11 +46,16 @@ func sample(t *testing.T) *Memory {
 		&fs.Write{Ino: 5, Extents: []fs.Extent{{Len: 5, Blob: blobID(2)}}, Time: 4},
 		&fs.Setxattr{Ino: 3, Name: "user.x", Value: []byte("v"), Time: 5},
 		&fs.Setxattr{Ino: 3, Name: fs.XattrACLAccess, Value: sampleACL.encode(), Time: 5},
+		&fs.Create{Parent: 2, Name: "s", Ino: 8, Type: fs.TypeDir, Time: 3, UID: 7},
 	}}}
 	for n, replicas := range [][]fs.NodeID{{"n1", "n2", "n3"}, {"n1", "n2"}, {"n1", "n3"}} {
 		tx.Blobs = append(tx.Blobs, fs.BlobInfo{ID: blobID(uint64(n + 1)), Length: 10, Sum: 5, Replicas: replicas})
 	}
 	do(tx)
+	do(&command.KeepAccounts{})
+	do(&command.Survey{Inodes: 100})
+	do(&command.SetQuota{Of: fs.QuotaOf{User: true, UID: 7}, Change: fs.LimitChange{SetBytes: true, Limits: fs.Limits{Bytes: 9}}})
+	do(&command.SetQuota{Of: fs.QuotaOf{Path: "/d"}, Change: fs.LimitChange{SetInodes: true, Limits: fs.Limits{Inodes: 90}}})
 	if err := Check(kv); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +84,7 @@ func TestCheck_NoticesEveryLostRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(kinds) != 15 {
+	if len(kinds) != 18 {
 		t.Errorf("the sample has %d kinds of keys: %v", len(kinds), kinds)
 	}
 }
@@ -136,6 +141,31 @@ func TestCheck_NoticesWrongRecords(t *testing.T) {
 	}
 	i = inode{}
 	alter("hard link: home", inodeKey(7), &i, func() { i.home = 2 })
+	for what, change := range map[string]func(){
+		"not counted": func() { i.counted, i.tree = false, 0 }, "tree": func() { i.tree = 2 }, "no tree": func() { i.tree = 8 },
+	} {
+		i = inode{}
+		alter("charged: "+what, inodeKey(3), &i, change)
+	}
+	for _, key := range [][]byte{userKey(0), userKey(7), treeKey(2)} {
+		var b account
+		for what, change := range map[string]func(){
+			"bytes": func() { b.used.Bytes++ }, "inodes": func() { b.used.Inodes-- }, "outer": func() { b.outer = 2 },
+			"phase": func() { b.phase = treeLeaving }, "doomed": func() { b.phase, b.doomed = treeCounted, true },
+		} {
+			b = account{}
+			alter(fmt.Sprintf("account %q: %s", key, what), key, &b, change)
+		}
+	}
+	var now accounting
+	for what, change := range map[string]func(){
+		"walking": func() { now.walking = 0 }, "waiting": func() { now.waiting++ }, "sweep": func() { now.walking, now.sweep = 0, 1 },
+	} {
+		now = accounting{}
+		alter("accounting: "+what, []byte(keyAccounting), &now, change)
+	}
+	plant("account of what is no directory", treeKey(3), &account{})
+	plant("walk through what is no directory", walkKey(3), &progress{})
 	var h homeCount
 	alter("hard link: count", homeKey(7, 2), &h, func() { h.n++ })
 	plant("home of nothing", homeKey(19, 2), &homeCount{1})

@@ -51,6 +51,7 @@ func (c *change) born(i *inode) {
 	c.keep(i)
 	c.touch(i)
 	c.n.stats.Inodes++
+	i.counted = c.ledger.on
 }
 
 // putNode records a node, unless it was removed: its name is used up.

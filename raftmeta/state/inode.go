@@ -16,7 +16,10 @@ type inode struct {
 	xattrBytes uint64    // names and values
 	home       fs.Ino    // of what has one name and is no directory, and of an orphan: see homes.go
 	wards      uint64    // of a directory: orphans that have it as their home
+	counted    bool      // it has been charged for, see accounts.go
+	tree       fs.Ino    // the innermost quota'd directory that it is charged to, and with it those around it; 0: none
 
+	billed  bill // what the accounts have of it or, if it was not counted, would have
 	dirty   bool // differs from the store
 	touched bool // changed by the operation at hand
 	gone    bool // reaped
@@ -31,6 +34,17 @@ func (r *inode) wire(c *wire.Coder) {
 	c.Uint64(&r.xattrBytes)
 	wire.Uint(c, &r.home)
 	c.Uint64(&r.wards)
+	if r.counted = r.counted || c.Decoding() && c.Left() > 0; r.counted { // in records of version 2
+		wire.Uint(c, &r.tree)
+	}
+}
+
+// version of the record that i needs.
+func (i *inode) version() byte {
+	if i.counted {
+		return 2
+	}
+	return recordVersion
 }
 
 func readInode(r Reader, ino fs.Ino) (*inode, error) {
@@ -42,6 +56,7 @@ func readInode(r Reader, ino fs.Ino) (*inode, error) {
 	if i.Ino != ino {
 		return nil, corrupt("the record of inode %d says %d", ino, i.Ino)
 	}
+	i.billed = i.due()
 	return i, nil
 }
 

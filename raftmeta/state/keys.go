@@ -9,7 +9,7 @@ import (
 // The first byte of a key says what lies there. All of them are in [keysFrom, keysTo); a store may keep keys of its own
 // outside, which neither Digest nor Check look at.
 const (
-	keyGlobal   = '!' // !config, !counters
+	keyGlobal   = '!' // !accounting, !config, !counters
 	keyXattr    = 'a' // a<ino><name>
 	keyBlob     = 'b' // b<session><counter>
 	keyCookie   = 'c' // c<dir><cookie>
@@ -23,11 +23,16 @@ const (
 	keyAnswer   = 'r' // r<session><seq>
 	keySession  = 's' // s<session>
 	keyToken    = 't' // t<token>
+	keyTree     = 'q' // q<ino>
+	keyUser     = 'u' // u<uid>
+	keyWalk     = 'w' // w<dir>
 	keyExtent   = 'x' // x<ino><end>
 	keysFrom    = "!"
 	keysTo      = "{" // behind 'z'
 	keyConfig   = "!config"
 	keyCounters = "!counters"
+
+	keyAccounting = "!accounting"
 )
 
 // key1 and key2 append numbers big-endian, so that keys sort as the numbers do.
@@ -62,6 +67,9 @@ func blobKey(kind byte, id fs.BlobID) []byte       { return key2(kind, uint64(id
 func sessionKey(id fs.SessionID) []byte            { return key1(keySession, uint64(id)) }
 func answerKey(id fs.SessionID, seq uint64) []byte { return key2(keyAnswer, uint64(id), seq) }
 func nodeKey(id fs.NodeID) []byte                  { return append([]byte{keyNode}, id...) }
+func treeKey(root fs.Ino) []byte                   { return key1(keyTree, uint64(root)) }
+func userKey(uid uint32) []byte                    { return key1(keyUser, uint64(uid)) }
+func walkKey(dir fs.Ino) []byte                    { return key1(keyWalk, uint64(dir)) }
 func tokenKey(id string) []byte                    { return append([]byte{keyToken}, id...) }
 
 // prefixEnd is the first key behind all keys that start with prefix, whose first byte is below 0xff.

@@ -142,6 +142,7 @@ func (c *change) create(s *SessionRecord, o *fs.Create) (about, error) {
 	if err := attach(p.dir, i); err != nil {
 		return about{}, err
 	}
+	i.tree = p.dir.tree
 	if err := c.inherit(i, p.dir, o.Umask); err != nil {
 		return about{}, err
 	}
@@ -168,6 +169,7 @@ func (c *change) createNameless(s *SessionRecord, o *fs.Create, i *inode) (about
 			return about{}, err
 		}
 		c.ward(i, root)
+		i.tree = root.tree
 	}
 	c.born(i)
 	return about{inode: i}, c.orphan(i)
@@ -236,6 +238,9 @@ func (c *change) link(o *fs.Link) (about, error) {
 	}
 	if i.Nlink >= fs.LinkMax {
 		return about{}, refuse(fs.ErrTooManyLinks)
+	}
+	if err := c.enrol(i, p.dir); err != nil {
+		return about{}, err
 	}
 	if i.nameless {
 		if err := c.adopt(i); err != nil {

@@ -70,5 +70,14 @@ func (c *change) bury(i *inode) error {
 	}
 	i.gone = true
 	c.n.stats.Inodes--
-	return c.adopt(i)
+	if err := c.adopt(i); err != nil {
+		return err
+	}
+	if !c.ledger.on {
+		return nil
+	}
+	if err := c.rebill(i, booking{}); err != nil {
+		return err
+	}
+	return c.buryTree(i)
 }

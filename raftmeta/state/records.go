@@ -9,8 +9,19 @@ import (
 	"dfs/raftmeta/command"
 )
 
-// recordVersion leads every stored value.
+// recordVersion leads every stored value, but those of records that say of themselves which version they need.
 const recordVersion = 1
+
+// versioned is a record of which there are several versions; its wire reads all of them.
+type versioned interface{ version() byte }
+
+// newest is the newest version of a record that this build knows.
+func newest(r record) byte {
+	if _, several := r.(versioned); several {
+		return 2
+	}
+	return recordVersion
+}
 
 // ErrFormat says that a stored record is of a version that this build does not know: the node must stop and be upgraded.
 var ErrFormat = errors.New("stored record of an unknown format; upgrade this node")
@@ -26,17 +37,24 @@ func corrupt(format string, args ...any) error {
 type record interface{ wire(c *wire.Coder) }
 
 func encode(r record) []byte {
-	c := wire.Encoder(append(make([]byte, 0, 96), recordVersion))
+	version := byte(recordVersion)
+	if v, ok := r.(versioned); ok {
+		version = v.version()
+	}
+	c := wire.Encoder(append(make([]byte, 0, 96), version))
 	r.wire(c)
 	return c.Bytes()
 }
 
 func decode(data []byte, r record) error {
-	if len(data) == 0 || data[0] != recordVersion {
+	if len(data) == 0 || data[0] < recordVersion || data[0] > newest(r) {
 		return fmt.Errorf("%T: %w", r, ErrFormat)
 	}
 	c := wire.Decoder(data[1:])
 	r.wire(c)
+	if v, ok := r.(versioned); ok && c.Err() == nil && v.version() != data[0] {
+		return fmt.Errorf("%w: %T of version %d is one of %d", ErrBroken, r, data[0], v.version())
+	}
 	if err := c.End(); err != nil {
 		return fmt.Errorf("%w: %T: %w", ErrBroken, r, err)
 	}

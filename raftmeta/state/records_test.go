@@ -23,12 +23,19 @@ var golden = map[string]struct {
 	"inode": {&inode{Attr: fs.Attr{Ino: 2, Type: fs.TypeSymlink, Mode: 0o777, Nlink: 1, UID: 3, GID: 4, Rdev: 5, Size: 6,
 		Used: 7, Atime: 8, Mtime: 9, Ctime: 10, Btime: 11, Version: 12, Parent: 13}, entries: 14, nextCookie: 15,
 		target: "to", nameless: true, xattrBytes: 16, home: 17, wards: 18}, "01020aff03010304050607101214160c0d0e0f02746f01101112"},
-	"home":   {&homeCount{1}, "0101"},
-	"dentry": {&dentry{ino: 2, typ: fs.TypeDir, cookie: 3}, "01020403"},
-	"entry":  {&entry{name: "n", ino: 2, typ: fs.TypeRegular}, "01016e0208"},
-	"extent": {&extent{fs.Extent{Off: 1, Len: 2, Blob: fs.BlobID{Session: 3, Counter: 4}, BlobOff: 5}}, "010102030405"},
-	"inline": {&extent{fs.Extent{Off: 1, Len: 2, Data: []byte("ab")}}, "0101020000026162"},
-	"xattr":  {&xattr{[]byte("v")}, "010176"},
+	"charged inode": {&inode{Attr: fs.Attr{Ino: 2, Type: fs.TypeSymlink, Mode: 0o777, Nlink: 1, UID: 3, GID: 4, Rdev: 5, Size: 6,
+		Used: 7, Atime: 8, Mtime: 9, Ctime: 10, Btime: 11, Version: 12, Parent: 13}, entries: 14, nextCookie: 15,
+		target: "to", nameless: true, xattrBytes: 16, home: 17, wards: 18, counted: true, tree: 19}, "02020aff03010304050607101214160c0d0e0f02746f0110111213"},
+	"account": {&account{used: fs.Usage{Bytes: 300, Inodes: 1}, limits: fs.Limits{Bytes: 2, Inodes: 3}, outer: 4, phase: treeCounted,
+		doomed: true}, "01ac02010203040201"},
+	"accounting": {&accounting{census: 300, walking: 2, sweep: 3, waiting: 4}, "01ac02020304"},
+	"progress":   {&progress{past: 300}, "01ac02"},
+	"home":       {&homeCount{1}, "0101"},
+	"dentry":     {&dentry{ino: 2, typ: fs.TypeDir, cookie: 3}, "01020403"},
+	"entry":      {&entry{name: "n", ino: 2, typ: fs.TypeRegular}, "01016e0208"},
+	"extent":     {&extent{fs.Extent{Off: 1, Len: 2, Blob: fs.BlobID{Session: 3, Counter: 4}, BlobOff: 5}}, "010102030405"},
+	"inline":     {&extent{fs.Extent{Off: 1, Len: 2, Data: []byte("ab")}}, "0101020000026162"},
+	"xattr":      {&xattr{[]byte("v")}, "010176"},
 	"session": {&SessionRecord{Session: fs.Session{ID: 1, Epoch: 2, Root: 6}, Done: 3, Mount: fs.Mount{Host: "h", PID: 4, Path: "/p", Version: "v", Opened: 5, Subtree: "/s", ReadOnly: true},
 		Owner: fs.Owner{Name: "n", Role: "r", Scope: fs.Scope{Subtree: "/t", ReadOnly: true}}, Inos: []fs.InoRange{{From: 7, N: 8}}}, "01010203016808022f7001760a022f7301016e0172022f740106010710"},
 	"answer": {&answer{[]byte{9}}, "010109"},
@@ -50,9 +57,9 @@ func TestRecords_LieOnDiskAsVersion1WroteThem(t *testing.T) {
 		if err := decode(got, fresh); err != nil || !bytes.Equal(encode(fresh), got) {
 			t.Errorf("%s is read as %+v, %v", name, fresh, err)
 		}
-		future := append([]byte{2}, got[1:]...)
+		future := append([]byte{newest(g.record) + 1}, got[1:]...)
 		if err := decode(future, fresh); !errors.Is(err, ErrFormat) {
-			t.Errorf("%s of version 2: %v", name, err)
+			t.Errorf("%s of a newer version: %v", name, err)
 		}
 		if err := decode(append(got, 0), fresh); !errors.Is(err, ErrBroken) {
 			t.Errorf("%s with a byte too many: %v", name, err)
@@ -94,6 +101,12 @@ func blank(r record) record {
 		return &garbage{}
 	case *homeCount:
 		return &homeCount{}
+	case *account:
+		return &account{}
+	case *accounting:
+		return &accounting{}
+	case *progress:
+		return &progress{}
 	}
 	return &mark{}
 }
@@ -107,7 +120,7 @@ func TestApply_ARecordOfTheFutureStopsTheNode(t *testing.T) {
 		if err != nil || value == nil {
 			t.Fatalf("no key %q: %v", key, err)
 		}
-		_ = kv.Set(key, append([]byte{recordVersion + 1}, value[1:]...))
+		_ = kv.Set(key, append([]byte{3}, value[1:]...))
 		_, err = Apply(kv, 99, tx(&fs.Setattr{Ino: 3, Set: fs.SetSize}, &fs.Unlink{Parent: 2, Name: "f"}))
 		if !errors.Is(err, ErrFormat) {
 			t.Errorf("key %q of a newer version: %v", key, err)

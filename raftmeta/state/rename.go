@@ -43,6 +43,9 @@ func (c *change) move(o *fs.Rename, from, to *place, moved *inode) (about, error
 	if err := c.acyclic(moved, from.dir, to.dir); err != nil {
 		return about{}, err
 	}
+	if err := c.cross(moved, from.dir, to.dir); err != nil {
+		return about{}, err
+	}
 	cookie := from.cookie
 	if from.dir != to.dir {
 		cookie = to.dir.nextCookie
@@ -67,6 +70,9 @@ func (c *change) replace(o *fs.Rename, from, to *place, moved, victim *inode) (a
 		return about{}, refuse(fs.ErrIsDir)
 	case victim.IsDir() && victim.entries > 0:
 		return about{}, refuse(fs.ErrNotEmpty)
+	}
+	if err := c.cross(moved, from.dir, to.dir); err != nil {
+		return about{}, err
 	}
 	cookie := to.cookie
 	for _, gone := range []struct {
@@ -106,6 +112,12 @@ func (c *change) exchange(o *fs.Rename, from, to *place, moved, other *inode) (a
 		return about{}, err
 	}
 	if err := c.acyclic(other, to.dir, from.dir); err != nil {
+		return about{}, err
+	}
+	if err := c.cross(moved, from.dir, to.dir); err != nil {
+		return about{}, err
+	}
+	if err := c.cross(other, to.dir, from.dir); err != nil {
 		return about{}, err
 	}
 	fromCookie, toCookie := from.cookie, to.cookie

@@ -125,6 +125,12 @@ func (c *change) transact(s *SessionRecord, tx *fs.Tx) ([]fs.Result, int, error)
 			return nil, n, err
 		}
 		about, err := c.operate(s, op)
+		if err == nil {
+			err = c.bill()
+		}
+		if err == nil {
+			err = c.afford()
+		}
 		if err != nil {
 			return nil, n, err
 		}

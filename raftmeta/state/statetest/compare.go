@@ -38,7 +38,7 @@ func withoutVersions(r *fs.TxResult) *fs.TxResult {
 // Compare finds where a state differs from the model: tree, attributes, contents, blobs, sessions and nodes.
 func Compare(r state.Reader, m *Model) error {
 	v := state.NewView(r)
-	return errors.Join(m.compareInodes(v), m.compareBlobs(v), m.compareCluster(v))
+	return errors.Join(m.compareInodes(v), m.compareBlobs(v), m.compareCluster(v), m.compareQuotas(v))
 }
 
 func (m *Model) compareInodes(v state.View) error {

@@ -15,6 +15,11 @@ type Chooser func(n int) int
 // Generator makes random commands, most of them sensible. It learns session ids and inode numbers from the answers, so
 // Observe every one. The same Chooser and answers make the same commands.
 type Generator struct {
+	// KeepAccounts has the cluster count what is used from its first command on; else from its first quota on.
+	KeepAccounts bool
+	// SurveyInodes is how many inodes a Survey looks at. 0: every quota is counted at once.
+	SurveyInodes int
+
 	choose   Chooser
 	now      fs.Time
 	step     int
@@ -29,6 +34,9 @@ type Generator struct {
 	gone     fs.NodeID     // removed last
 	named    int           // nodes that have had a name
 	root     fs.Ino        // what the session whose Tx is being made is bound to
+
+	accounts bool // are kept
+	survey   bool // comes next
 }
 
 // client is a session as its mount knows it.
@@ -65,6 +73,14 @@ func (g *Generator) Next() command.Command {
 		return g.init()
 	case 2, 3:
 		return &command.PutNode{Node: fs.NodeInfo{ID: first[g.step-1], Addr: "host:1", Zone: "z"}, Storing: g.choose(2) == 0}
+	}
+	if g.KeepAccounts && !g.accounts {
+		g.accounts = true
+		return &command.KeepAccounts{}
+	}
+	if g.survey {
+		g.survey = false
+		return &command.Survey{Inodes: surveyAll}
 	}
 	if len(g.sessions) == 0 {
 		return g.open("", false)
@@ -108,7 +124,9 @@ func (g *Generator) init() command.Command {
 }
 
 func (g *Generator) housekeeping(c *client) command.Command {
-	switch g.choose(22) {
+	switch g.choose(34) {
+	case 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33:
+		return g.quota()
 	case 0:
 		return g.init()
 	case 1, 19, 20:

@@ -23,6 +23,8 @@ type Model struct {
 	removed     map[fs.NodeID]bool
 	tokens      map[string]*token
 	index       uint64
+	quotas      quotas
+	before      usages // what was used before the operation at hand
 }
 
 // file is an inode. Nlink and Used of its Attr are not kept, but counted.
@@ -34,6 +36,8 @@ type file struct {
 	home     fs.Ino // of an orphan: where its last name was
 	data     []cell // one a byte
 	xattrs   map[string]string
+	tree     fs.Ino // that it is charged to; 0: none
+	outer    fs.Ino // of the root of a tree: the one around it
 }
 
 // cell is one byte of a file: a hole, an inline byte or a blob's.
@@ -63,7 +67,8 @@ type session struct {
 // NewModel returns a model of a cluster that does not exist yet.
 func NewModel() *Model {
 	return &Model{inodes: map[fs.Ino]*file{}, blobs: map[fs.BlobID]*blob{}, sessions: map[fs.SessionID]*session{},
-		nodes: map[fs.NodeID]fs.NodeInfo{}, storing: map[fs.NodeID]bool{}, removed: map[fs.NodeID]bool{}, tokens: map[string]*token{}}
+		nodes: map[fs.NodeID]fs.NodeInfo{}, storing: map[fs.NodeID]bool{}, removed: map[fs.NodeID]bool{}, tokens: map[string]*token{},
+		quotas: quotas{users: map[uint32]fs.Limits{}, trees: map[fs.Ino]fs.Limits{}, leaves: map[fs.Ino]bool{}}}
 }
 
 // BlobByte is what byte off of a blob holds, in the model's world.
@@ -150,6 +155,13 @@ func (m *Model) apply(cmd command.Command) state.Answer {
 			return state.Answer{Err: fs.CodeNotExist}
 		}
 		delete(m.tokens, c.ID)
+	case *command.KeepAccounts:
+		m.quotas.on = true
+	case *command.SetQuota:
+		return state.Answer{Err: m.setQuota(c)}
+	case *command.Survey:
+		m.before = usages{}
+		m.survey()
 	}
 	return state.Answer{}
 }

@@ -70,9 +70,13 @@ func (m *Model) transact(s *session, t *fs.Tx) *fs.TxResult {
 		if !m.admits(s, op) {
 			return &fs.TxResult{Err: fs.CodeAccess, Failed: n, Index: m.index}
 		}
+		m.before = m.used()
 		r, code := m.operate(s.Root, op)
 		if code == fs.CodeOK {
 			code = s.claim(m, op)
+		}
+		if code == fs.CodeOK && !m.affords(m.before) {
+			code = fs.CodeQuota
 		}
 		if code != fs.CodeOK {
 			return &fs.TxResult{Err: code, Failed: n, Index: m.index}

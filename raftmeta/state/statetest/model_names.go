@@ -127,6 +127,7 @@ func (m *Model) create(o *fs.Create) (fs.Result, fs.Code) {
 		f.children, f.attr.Size, f.attr.Parent = map[string]fs.Ino{}, 4096, o.Parent
 	}
 	f.inherit(dir, o.Umask)
+	f.tree = dir.tree
 	m.inodes[o.Ino] = f
 	dir.children[o.Name] = o.Ino
 	dir.stamp(o.Time)
@@ -149,6 +150,9 @@ func (m *Model) link(o *fs.Link) (fs.Result, fs.Code) {
 		return fs.Result{}, fs.CodeExist
 	case m.orphan(o.Ino) && !f.nameless:
 		return fs.Result{}, fs.CodeNotExist
+	}
+	if code := m.enrol(f, dir); code != fs.CodeOK {
+		return fs.Result{}, code
 	}
 	f.nameless, f.home = false, 0
 	dir.children[o.Name] = o.Ino
@@ -236,6 +240,14 @@ func (m *Model) rename(o *fs.Rename) (fs.Result, fs.Code) {
 			return fs.Result{}, fs.CodeIsDir
 		case len(old.children) > 0:
 			return fs.Result{}, fs.CodeNotEmpty
+		}
+	}
+	if code := m.cross(f, from, to); code != fs.CodeOK {
+		return fs.Result{}, code
+	}
+	if swap {
+		if code := m.cross(old, to, from); code != fs.CodeOK {
+			return fs.Result{}, code
 		}
 	}
 	delete(from.children, o.Name)

@@ -96,6 +96,7 @@ func (s *session) claim(m *Model, op fs.Op) fs.Code {
 		return fs.CodeNotExist
 	}
 	m.inodes[o.Ino].home = s.Root
+	m.inodes[o.Ino].tree = m.inodes[s.Root].tree
 	return fs.CodeOK
 }
 
