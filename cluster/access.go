@@ -35,12 +35,13 @@ var (
 			"Lookup": forClients, "Getattr": forAll /* by it the leader is found */, "Readdir": forClients, "Readlink": forClients, "Layout": forClients,
 			"Getxattr": forClients, "Listxattr": forClients, "Statfs": forClients,
 			"OpenSession": forClients, "CloseSession": forClients, "Attach": forClients, "Pin": forClients, "AllocInos": forClients,
-			"Lock": forClients,
+			"Lock": forClients, "Room": forClients,
 		},
 		"dfs.meta.v1.Cluster": {
 			"Join": forNodes, "Removal": forAdmins, "RemoveNode": forAdmins,
 			"PutToken": forAdmins, "Tokens": forAdmins, "RevokeToken": forAdmins, "RedeemToken": forNodes,
 			"Status": forAll, "Transactions": forAdmins, "Transaction": forAdmins, "Raft": forAdmins, "Explain": forAdmins, "Locks": forAdmins,
+			"SetQuota": forAdmins, "RemoveQuota": forAdmins, "Quotas": forAdmins,
 		},
 		"grpc.health.v1.Health": {"Check": forAll, "List": forAll, "Watch": forAll},
 		"dfs.blob.v1.Blobs": {

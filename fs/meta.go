@@ -11,6 +11,7 @@ type Meta interface {
 	Reader
 	Sessions
 	Locker
+	Space
 }
 
 // Committer decides transactions.
@@ -43,8 +44,8 @@ type Reader interface {
 	Getxattr(ctx context.Context, ino Ino, name string) ([]byte, error)
 	// Listxattr returns the names in order.
 	Listxattr(ctx context.Context, ino Ino) ([]string, error)
-	// Statfs adds up the live nodes' space.
-	Statfs(ctx context.Context) (Statfs, error)
+	// Statfs adds up the live nodes' space or, where an inode lies in trees with quotas, tells what they leave of it.
+	Statfs(ctx context.Context, ino Ino) (Statfs, error)
 }
 
 // Sessions registers mounts and says who has what open.
@@ -147,4 +148,7 @@ type Notice struct {
 	// MinReplicas comes with Nodes: how many copies a blob must have at commit, from now on.
 	MinReplicas int
 	Tickets     []uint64 // of LockWaits about which it is worth asking again
+	// Limits comes with Nodes: there are quotas, or the cluster runs out of space. What is written needs Room before it is taken
+	// into memory.
+	Limits bool
 }

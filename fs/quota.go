@@ -58,7 +58,7 @@ const (
 )
 
 // QuotasMax is how many quotas one answer lists.
-const QuotasMax = 1024
+const QuotasMax = 256
 
 // Quota is a quota and what is used of it.
 type Quota struct {
@@ -86,7 +86,18 @@ type Room struct {
 	Bytes uint64
 	// Millis is how long the grant lasts, from the moment that it was asked for.
 	Millis int64
-	// Wait says, where Bytes is less than was asked for, that others hold grants: ask again, later. Otherwise what is written
+	// Wait says, where Bytes is less than was asked for, that others hold grants, or the session itself has
+	// something unflushed: ask again, later. Otherwise what is written
 	// has to be flushed at once, and the answer to that is the answer to the write.
 	Wait bool
+	// Left is how many bytes really are left, whoever holds grants.
+	Left uint64
+}
+
+// Space grants room for what mounts have not flushed yet, so that write(2) itself says ErrQuota and ErrNoSpace. A grant is kept in
+// the leader's memory: after a change of leaders what is flushed may still be refused.
+type Space interface {
+	// Room asks for want bytes that a session is about to write into a file, in addition to the held bytes that it has not
+	// flushed yet. It need not be asked before a Notice has said so (see Notice.Limits). ErrFenced, ErrNotExist.
+	Room(ctx context.Context, s Session, ino Ino, want, held uint64) (Room, error)
 }

@@ -98,6 +98,8 @@ type Timings struct {
 	// Reap is how long an orphan is left alone after the leader has seen it, so that a mount that has just looked its
 	// name up can still open it. Default 2 s.
 	Reap time.Duration
+	// Survey is the longest pause until what a new quota found there begins to be counted. Default 500 ms.
+	Survey time.Duration
 	// Stable is how long a learner must have been well before it may vote, and Failed how long a voter must have been
 	// unreachable before another node votes in its place. Defaults 3 s and 10 s.
 	Stable time.Duration
@@ -122,6 +124,7 @@ func (t *Timings) setDefaults() {
 	orElse(&t.Operation, 5*time.Second)
 	orElse(&t.Notice, time.Second)
 	orElse(&t.Reap, 2*time.Second)
+	orElse(&t.Survey, 500*time.Millisecond)
 	orElse(&t.Stable, 3*time.Second)
 	orElse(&t.Failed, 10*time.Second)
 	orElse(&t.DiskHang, 20*time.Second)
@@ -183,7 +186,7 @@ func (t Timings) validate() error {
 		return fmt.Errorf("raftmeta: Timings.ReadLease (%v) is longer than 3/4 of Heartbeat (%v)", t.ReadLease, t.Heartbeat)
 	}
 	for _, d := range []time.Duration{given.Heartbeat, given.Election, given.LeaderLease, given.ReadLease, given.Commit,
-		given.Operation, given.Expiry, given.Notice, given.Reap, given.Stable, given.Failed, given.DiskHang} {
+		given.Operation, given.Expiry, given.Notice, given.Reap, given.Survey, given.Stable, given.Failed, given.DiskHang} {
 		if d < 0 {
 			return fmt.Errorf("raftmeta: a negative time in Timings: %v", d)
 		}

@@ -195,7 +195,7 @@ func TestLoneVoterLosesQuorum_CallsEndInTime(t *testing.T) {
 	_, errRead := n.Getattr(c.ctx(), fs.RootIno)
 	_, errPin := n.Pin(c.ctx(), s.Session, fs.RootIno)
 	_, errOpen := n.OpenSession(c.ctx(), fs.Mount{})
-	_, errStatfs := n.Statfs(c.ctx())
+	_, errStatfs := n.Statfs(c.ctx(), fs.RootIno)
 	for i, err := range []error{errCommit, errRead, errPin, errOpen, errStatfs} {
 		if !errors.Is(err, fs.ErrUnavailable) && !errors.Is(err, fs.ErrNotLeader) {
 			t.Errorf("call %d without a quorum: %v", i, err)

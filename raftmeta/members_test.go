@@ -144,7 +144,7 @@ func TestStatfs_AddsUpLiveNodesOverReplicas(t *testing.T) {
 	}
 	c.gossip["stranger"] = fs.NodeInfo{ID: "stranger", State: fs.NodeAlive, Load: fs.Load{DiskTotalBytes: 9999}}
 	c.mu.Unlock()
-	f, err := c.leader().Statfs(c.ctx())
+	f, err := c.leader().Statfs(c.ctx(), fs.RootIno)
 	if err != nil || f.TotalBytes != 200 || f.FreeBytes != 100 || f.Inodes != 1 {
 		t.Errorf("%+v %v", f, err)
 	}

@@ -104,19 +104,30 @@ func (n *Node) Readlink(ctx context.Context, ino fs.Ino) (string, error) {
 	return look(ctx, n, func(s reading) (string, error) { return s.Readlink(ino) })
 }
 
-// Statfs adds up what the live nodes report and divides it by the number of replicas.
-func (n *Node) Statfs(ctx context.Context) (fs.Statfs, error) {
-	var config state.Config
-	var stats state.Stats
-	err := n.read(ctx, func(s *snapshot) (err error) {
-		if _, err = s.seenBy(fs.CallerOf(ctx)); err != nil {
+// Statfs adds up what the live nodes report and divides it by the number of replicas. Where there are quotas it is what they
+// leave.
+func (n *Node) Statfs(ctx context.Context, ino fs.Ino) (f fs.Statfs, err error) {
+	err = n.read(ctx, func(s *snapshot) error {
+		seen, err := s.seenBy(fs.CallerOf(ctx))
+		if err != nil {
 			return err
 		}
-		if config, _, err = s.Config(); err == nil {
-			stats, err = s.Stats()
+		whole, err := n.space(s)
+		if err == nil {
+			f, err = seen.Statfs(ino, whole)
 		}
 		return err
 	})
+	return f, err
+}
+
+// space is that of the whole cluster.
+func (n *Node) space(s *snapshot) (fs.Statfs, error) {
+	config, _, err := s.Config()
+	if err != nil {
+		return fs.Statfs{}, err
+	}
+	stats, err := s.Stats()
 	if err != nil {
 		return fs.Statfs{}, err
 	}

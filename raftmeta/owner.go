@@ -17,6 +17,7 @@ type reading interface {
 	Layout(ino fs.Ino, off, length uint64) (*fs.Layout, error)
 	Getxattr(ino fs.Ino, name string) ([]byte, error)
 	Listxattr(ino fs.Ino) ([]string, error)
+	Statfs(ino fs.Ino, whole fs.Statfs) (fs.Statfs, error)
 }
 
 // seenBy is the snapshot as a caller may read it. A certificate that is bound to a subtree reads under a session only.

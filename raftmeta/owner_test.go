@@ -97,7 +97,7 @@ func uses(n *Node, s fs.Session, ino fs.Ino) map[string]func(context.Context) er
 			return err
 		},
 		"statfs under": func(ctx context.Context) error {
-			return errOf(n.Statfs(fs.WithCaller(ctx, fs.Caller{Owner: fs.CallerOf(ctx).Owner, Session: s.ID, Epoch: s.Epoch})))
+			return errOf(n.Statfs(fs.WithCaller(ctx, fs.Caller{Owner: fs.CallerOf(ctx).Owner, Session: s.ID, Epoch: s.Epoch}), s.Root))
 		},
 	}
 }
@@ -128,7 +128,7 @@ func TestBoundCertificate_SeesItsSubtreeOnly(t *testing.T) {
 			t.Errorf("pin %d: %v", at[1], err)
 		}
 	}
-	if _, err := n.Statfs(by(c.ctx(), bob)); !errors.Is(err, fs.ErrAccess) {
+	if _, err := n.Statfs(by(c.ctx(), bob), fs.RootIno); !errors.Is(err, fs.ErrAccess) {
 		t.Errorf("statfs without a session: %v", err)
 	}
 	if _, err := n.Pin(by(c.ctx(), bob), s, inside); err != nil {

@@ -106,7 +106,7 @@ func (n *Node) Bootstrap(servers []fs.NodeInfo, init command.Init) error {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
 	n.store.armed.Store(false)
-	first := &firstEntries{n.store, command.EncodeBatch(command.Batch{command.Encode(&init)})}
+	first := &firstEntries{n.store, command.EncodeBatch(command.Batch{command.Encode(&init), command.Encode(&command.KeepAccounts{})})}
 	if err := raft.BootstrapCluster(n.raftConfig(), first, n.store, n.snaps, n.transport, configuration); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"dfs/fs"
+	"dfs/raftmeta/room"
 )
 
 // reign is one term of this node's leadership: what only a leader does, and what only a leader remembers. Everything in
@@ -24,12 +25,14 @@ type reign struct {
 
 	ask      chan struct{} // wants leadership verified; see verifyLoop
 	sessions *sessionTable
+	rooms    *room.Table
 	members  sync.Mutex // held while members come and go, so that one who goes is not recorded again
 	loops    sync.WaitGroup
 }
 
 func (n *Node) newReign(before *reign) *reign {
-	r := &reign{n: n, before: before, began: time.Now(), done: make(chan struct{}), ask: make(chan struct{}, 1)}
+	r := &reign{n: n, before: before, began: time.Now(), done: make(chan struct{}), ask: make(chan struct{}, 1),
+		rooms: room.NewTable()}
 	r.ctx, r.cancel = context.WithCancel(n.ctx)
 	r.sessions = newSessionTable(r)
 	return r
@@ -50,7 +53,7 @@ func (r *reign) run() {
 		return
 	}
 	r.n.logger.Info("leading", "term", r.term)
-	for _, loop := range []func(){r.verifyLoop, r.sessions.run, r.reap, r.keepMembers} {
+	for _, loop := range []func(){r.verifyLoop, r.sessions.run, r.reap, r.keepMembers, r.survey} {
 		r.loops.Go(loop)
 	}
 	r.loops.Go(r.serve)

@@ -30,7 +30,7 @@ type stream struct {
 var _ fs.Stream = (*stream)(nil)
 
 func newStream(t *sessionTable, s fs.Session) *stream {
-	return &stream{t: t, session: s, signal: make(chan struct{}, 1), done: make(chan struct{}), news: t.r.n.news()}
+	return &stream{t: t, session: s, signal: make(chan struct{}, 1), done: make(chan struct{}), news: t.news()}
 }
 
 // Send implements fs.Stream. It returns when the beat is accepted, which takes a proof of leadership: a deposed leader
@@ -201,7 +201,7 @@ func (t *sessionTable) runNews() {
 	var last fs.Notice
 	var told time.Time
 	t.r.every(max(period/5, 10*time.Millisecond), func() {
-		news := t.r.n.news()
+		news := t.news()
 		if time.Since(told) < period && sameNews(last, news) {
 			return
 		}
@@ -216,8 +216,15 @@ func (t *sessionTable) runNews() {
 	})
 }
 
+// news is what mounts are told.
+func (t *sessionTable) news() fs.Notice {
+	news := t.r.n.news()
+	news.Limits = t.r.limits(news)
+	return news
+}
+
 func sameNews(a, b fs.Notice) bool {
-	return a.MinReplicas == b.MinReplicas && slices.EqualFunc(a.Nodes, b.Nodes, sameNode)
+	return a.MinReplicas == b.MinReplicas && a.Limits == b.Limits && slices.EqualFunc(a.Nodes, b.Nodes, sameNode)
 }
 
 // sameNode ignores the load, except for whether a node takes blobs.

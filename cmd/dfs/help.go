@@ -23,6 +23,7 @@ const examples = `  dfs status
   dfs lock ls
   dfs ca init && dfs ca issue --role node --name n1
   dfs join-token --role mount --ttl 24h
+  dfs quota set /projects/a --bytes 10GiB
   dfs lb simulate --policy weighted --nodes nodes.json`
 
 const filesLong = `Files are read and written over HTTP by one node (--http), without a mount. PATH is a path from the root of

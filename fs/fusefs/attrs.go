@@ -66,9 +66,9 @@ func (f *front) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status { return fus
 // StatFs implements fuse.RawFileSystem.
 func (f *front) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	return f.do(OpStatfs, cancel, in, func(r *request) error {
-		s, err := f.fs.Statfs(r)
+		s, err := f.fs.Statfs(r, r.ino())
 		if err != nil {
-			return err
+			return gone(err)
 		}
 		fillStatfs(out, &s)
 		return nil
@@ -93,5 +93,8 @@ func fillStatfs(out *fuse.StatfsOut, s *fs.Statfs) {
 		Bsize:   statfsBlock,
 		Frsize:  statfsBlock,
 		NameLen: fs.NameMax,
+	}
+	if s.InodesLimit > 0 {
+		out.Files, out.Ffree = s.InodesLimit, s.InodesLimit-min(s.Inodes, s.InodesLimit)
 	}
 }

@@ -102,6 +102,16 @@ func (d *statusDir) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name strin
 	})
 }
 
+// StatFs of what is virtual is that of the root.
+func (d *statusDir) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+	if virtual(in.NodeId) {
+		root := *in
+		root.NodeId = fuse.FUSE_ROOT_ID
+		in = &root
+	}
+	return d.RawFileSystem.StatFs(cancel, in, out)
+}
+
 // GetAttr answers what is virtual; the size of a status file is 0 until it is read, as in /proc.
 func (d *statusDir) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	if !virtual(in.NodeId) {

@@ -122,7 +122,7 @@ func TestUploadsThatWait_HoldNothingInTheCluster(t *testing.T) {
 	if answer.Code != http.StatusServiceUnavailable {
 		t.Errorf("status %d", answer.Code)
 	}
-	if st, err := w.mount.Statfs(t.Context()); err != nil || st.Inodes != 1 {
+	if st, err := w.mount.Statfs(t.Context(), fs.RootIno); err != nil || st.Inodes != 1 {
 		t.Errorf("%d inodes, %v", st.Inodes, err)
 	}
 }

@@ -215,7 +215,7 @@ func (w *world) settled(inodes uint64) {
 	if err := w.meta.Reap(); err != nil {
 		w.t.Fatal(err)
 	}
-	s, err := w.mount.Statfs(w.t.Context())
+	s, err := w.mount.Statfs(w.t.Context(), fs.RootIno)
 	if err != nil || s.Inodes != inodes {
 		w.t.Errorf("%d inodes, want %d (%v)", s.Inodes, inodes, err)
 	}

@@ -41,6 +41,7 @@ type FS struct {
 	lastHeard atomic.Pointer[time.Time] // see Silence
 	root      atomic.Uint64             // see Root
 	bound     atomic.Bool               // the session may only read
+	roomTurn  atomic.Uint64             // room granted in an earlier turn counts no more
 
 	inoTurn chan struct{} // held by who asks for a range of inode numbers
 

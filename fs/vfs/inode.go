@@ -15,6 +15,8 @@ type inode struct {
 	ino fs.Ino
 	op  chan struct{} // the operation lock; see DESIGN.md
 
+	room room // guarded by op
+
 	users int           // guarded by table.mu
 	idle  *list.Element // guarded by table.mu; set while users is 0
 
@@ -26,6 +28,7 @@ type inode struct {
 	held    bool        // something is unflushed: one user, one pin, one place in the dirty set
 	kill    bool        // some of dirty was written by who may not keep the file's set-id bits
 	strayed bool        // pages of a mapping were flushed, and others may not have dropped what they replace; see Handle.Fsync
+	through bool        // what is dirty is about to be flushed by its writer, who reports what becomes of it
 	frozen  bool        // nothing may be packed: a truncation is at the leader
 	mtime   fs.Time     // of the last write, while something is unflushed
 	born    time.Time   // of the oldest dirty byte, or of pending
@@ -46,6 +49,8 @@ type flight struct {
 	kill  bool        // segs take the file's set-id bits
 	set   *fs.Setattr // done behind segs, in the same transaction; nil if nothing is
 	lost  error       // why all this was given up; guarded by the inode's mu
+
+	through bool // the writer waits for it
 }
 
 func newInode(ino fs.Ino) *inode {

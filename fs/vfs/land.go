@@ -40,7 +40,9 @@ func (f *FS) refused(j *job, l *load, result *fs.TxResult) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fs.ErrStale // the file was removed and reaped
 	}
-	f.log.Error("a write was refused and is lost", "ino", p.n.ino, "bytes", p.flight.segs.bytes(), "err", err)
+	if !p.flight.through {
+		f.log.Error("a write was refused and is lost", "ino", p.n.ino, "bytes", p.flight.segs.bytes(), "err", err)
+	}
 	p.fail(f, err)
 	j.parts = slices.DeleteFunc(j.parts, func(q *part) bool { return q == p })
 	return nil
@@ -63,7 +65,7 @@ func (j *job) divide(l *load) bool {
 // finishAll ends a job: the parts that are left fail with err.
 func (j *job) finishAll(f *FS, err error) {
 	for _, p := range j.parts {
-		if err != errClosing {
+		if err != errClosing && !p.flight.through {
 			f.log.Error("a write is lost", "ino", p.n.ino, "bytes", p.flight.segs.bytes(), "err", err)
 		}
 		p.fail(f, err)
@@ -75,6 +77,9 @@ func (j *job) finishAll(f *FS, err error) {
 func (p *part) fail(f *FS, err error) {
 	p.finish(f, func(n *inode) {
 		p.flight.lost = err
+		if p.flight.through {
+			return
+		}
 		n.errs.set(err)
 		f.losses.set(err)
 	})

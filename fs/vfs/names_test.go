@@ -118,7 +118,7 @@ func TestNamesAndAttributes_GoThrough(t *testing.T) {
 	}
 	_, err = m.Getxattr(ctx, l.Ino, "user.a")
 	mustBeErr(t, err, fs.ErrNoXattr)
-	if s, err := m.Statfs(ctx); err != nil || s.Inodes != 2 {
+	if s, err := m.Statfs(ctx, fs.RootIno); err != nil || s.Inodes != 2 {
 		t.Fatal(s, err)
 	}
 	_, err = m.OpenDir(ctx, l.Ino)

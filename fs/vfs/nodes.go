@@ -27,6 +27,13 @@ func (n *nodes) set(news fs.Notice) {
 	}
 }
 
+// limited reports whether room has to be asked for before anything is taken into memory.
+func (n *nodes) limited() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.last.Limits
+}
+
 // Nodes are the storage nodes as the leader last told them; none before its first notice.
 func (f *FS) Nodes() []fs.NodeInfo {
 	f.nodes.mu.Lock()

@@ -129,7 +129,7 @@ func (j *job) flight(n *inode, size uint64) *flight {
 	if last := len(n.flights) - 1; last >= 0 {
 		j.after = append(j.after, n.flights[last].job)
 	}
-	fl := &flight{n: n, job: j, mtime: n.mtime, kill: n.kill}
+	fl := &flight{n: n, job: j, mtime: n.mtime, kill: n.kill, through: n.through}
 	j.parts = append(j.parts, &part{n: n, flight: fl, size: size})
 	n.flights = append(n.flights, fl)
 	return fl

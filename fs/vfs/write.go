@@ -13,7 +13,7 @@ const writeMax = 1 << 20
 
 // Write puts p at off, or with O_APPEND at the end of file, into memory; Fsync makes it durable. When too much is
 // unflushed it waits. It returns how much was written, with an error only if that is less than p. ErrFileTooBig,
-// ErrUnavailable when nothing can be flushed any more.
+// ErrQuota and ErrNoSpace when there is no room for it, ErrUnavailable when nothing can be flushed any more.
 func (h *Handle) Write(ctx context.Context, p []byte, off uint64) (int, error) {
 	return h.writeAs(ctx, p, off, false)
 }
@@ -107,13 +107,28 @@ func (n *inode) write(ctx context.Context, f *FS, p []byte, off uint64, kill boo
 		return 0, fmt.Errorf("write inode %d up to %d: %w", n.ino, off+uint64(len(p)), fs.ErrFileTooBig)
 	}
 	for len(p) > 0 {
-		k := min(len(p), writeMax)
-		if err := n.writeStep(ctx, f, p[:k], off, kill); err != nil {
-			return done, fmt.Errorf("write inode %d at %d: %w", n.ino, off, unavailable(err))
+		k, err := n.writePiece(ctx, f, p[:min(len(p), writeMax)], off, kill)
+		if err != nil {
+			if fs.CodeOf(err) == fs.CodeInternal {
+				err = unavailable(err)
+			}
+			return done, fmt.Errorf("write inode %d at %d: %w", n.ino, off, err)
 		}
 		done, off, p = done+k, off+uint64(k), p[k:]
 	}
 	return done, nil
+}
+
+// writePiece takes p into memory if there will be room for it, and else writes what there is room for through.
+func (n *inode) writePiece(ctx context.Context, f *FS, p []byte, off uint64, kill bool) (int, error) {
+	through, err := n.reserve(ctx, f, len(p))
+	if err != nil {
+		return 0, err
+	}
+	if through {
+		return n.writeThrough(ctx, f, p, off, kill)
+	}
+	return len(p), n.writeStep(ctx, f, p, off, kill)
 }
 
 func (n *inode) writeStep(ctx context.Context, f *FS, p []byte, off uint64, kill bool) error {

@@ -72,7 +72,7 @@ func (f *FS) Removexattr(ctx context.Context, ino fs.Ino, name string) error {
 	return err
 }
 
-// Statfs is the space of the whole cluster.
-func (f *FS) Statfs(ctx context.Context) (fs.Statfs, error) {
-	return reading(ctx, f, f.meta.Statfs)
+// Statfs is the space of the cluster or, in a tree with a quota, what that leaves of it.
+func (f *FS) Statfs(ctx context.Context, ino fs.Ino) (fs.Statfs, error) {
+	return reading(ctx, f, func(ctx context.Context) (fs.Statfs, error) { return f.meta.Statfs(ctx, ino) })
 }

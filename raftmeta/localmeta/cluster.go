@@ -9,6 +9,7 @@ import (
 	"dfs/fs/lock"
 	"dfs/raftmeta/command"
 	"dfs/raftmeta/leasedesk"
+	"dfs/raftmeta/room"
 	"dfs/raftmeta/state"
 )
 
@@ -40,6 +41,7 @@ type Cluster struct {
 	term     uint64          // counts the failovers, from 1
 	desk     *leasedesk.Desk // of this term; it may be called with mu held, and never takes it
 	locks    *lock.Table
+	rooms    *room.Table
 }
 
 // New forms a cluster with an empty root directory.
@@ -56,7 +58,7 @@ func New(cfg Config) (*Cluster, error) {
 		cfg.Space = fs.Statfs{TotalBytes: 1 << 40, FreeBytes: 1 << 39}
 	}
 	c := &Cluster{
-		cfg: cfg, kv: state.NewMemory(), nodes: cfg.Nodes,
+		cfg: cfg, kv: state.NewMemory(), nodes: cfg.Nodes, rooms: room.NewTable(),
 		pins:     make(map[fs.SessionID]map[fs.Ino]uint64),
 		rounds:   make(map[fs.SessionID]uint64),
 		streams:  make(map[fs.SessionID]*stream),
@@ -66,6 +68,9 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	_, err := c.apply(&command.Init{Cluster: "local", Time: 1, Replicas: cfg.Replicas, MinReplicas: cfg.MinReplicas,
 		InlineMax: cfg.InlineMax, SessionTimeout: cfg.TimeoutMillis, Founders: cfg.Nodes})
+	if err == nil {
+		_, err = c.apply(&command.KeepAccounts{})
+	}
 	return c, err
 }
 
@@ -158,7 +163,11 @@ func (c *Cluster) news() fs.Notice {
 	if err != nil {
 		panic(err) // a map of ours does not fail
 	}
-	return fs.Notice{Nodes: c.nodes, MinReplicas: least}
+	limited, err := state.NewView(c.kv).Limited()
+	if err != nil {
+		panic(err)
+	}
+	return fs.Notice{Nodes: c.nodes, MinReplicas: least, Limits: limited}
 }
 
 // Record has the state machine record a node that stores blobs, of which mounts are not told; see Tell.

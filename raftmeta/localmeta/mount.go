@@ -75,11 +75,14 @@ func (m *Mount) Readlink(ctx context.Context, ino fs.Ino) (string, error) {
 }
 
 // Statfs implements fs.Meta.
-func (m *Mount) Statfs(ctx context.Context) (fs.Statfs, error) {
+func (m *Mount) Statfs(ctx context.Context, ino fs.Ino) (fs.Statfs, error) {
 	return read(ctx, m, "statfs", func(v state.View) (fs.Statfs, error) {
 		stats, err := v.Stats()
 		space := m.c.cfg.Space
 		space.Inodes = stats.Inodes
-		return space, err
+		if err != nil {
+			return space, err
+		}
+		return v.Statfs(ino, space)
 	})
 }

@@ -1752,6 +1752,7 @@ type StatfsReply struct {
 	TotalBytes    uint64                 `protobuf:"varint,1,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
 	FreeBytes     uint64                 `protobuf:"varint,2,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
 	Inodes        uint64                 `protobuf:"varint,3,opt,name=inodes,proto3" json:"inodes,omitempty"`
+	InodesLimit   uint64                 `protobuf:"varint,4,opt,name=inodes_limit,json=inodesLimit,proto3" json:"inodes_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1803,6 +1804,13 @@ func (x *StatfsReply) GetFreeBytes() uint64 {
 func (x *StatfsReply) GetInodes() uint64 {
 	if x != nil {
 		return x.Inodes
+	}
+	return 0
+}
+
+func (x *StatfsReply) GetInodesLimit() uint64 {
+	if x != nil {
+		return x.InodesLimit
 	}
 	return 0
 }
@@ -2120,6 +2128,142 @@ func (x *AllocInosRequest) GetN() uint32 {
 	return 0
 }
 
+type RoomRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Ino           uint64                 `protobuf:"varint,2,opt,name=ino,proto3" json:"ino,omitempty"`
+	Want          uint64                 `protobuf:"varint,3,opt,name=want,proto3" json:"want,omitempty"`
+	Held          uint64                 `protobuf:"varint,4,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoomRequest) Reset() {
+	*x = RoomRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoomRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoomRequest) ProtoMessage() {}
+
+func (x *RoomRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoomRequest.ProtoReflect.Descriptor instead.
+func (*RoomRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RoomRequest) GetSession() *Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *RoomRequest) GetIno() uint64 {
+	if x != nil {
+		return x.Ino
+	}
+	return 0
+}
+
+func (x *RoomRequest) GetWant() uint64 {
+	if x != nil {
+		return x.Want
+	}
+	return 0
+}
+
+func (x *RoomRequest) GetHeld() uint64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+type RoomReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bytes         uint64                 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Millis        int64                  `protobuf:"varint,2,opt,name=millis,proto3" json:"millis,omitempty"`
+	Wait          bool                   `protobuf:"varint,3,opt,name=wait,proto3" json:"wait,omitempty"`
+	Left          uint64                 `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoomReply) Reset() {
+	*x = RoomReply{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoomReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoomReply) ProtoMessage() {}
+
+func (x *RoomReply) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoomReply.ProtoReflect.Descriptor instead.
+func (*RoomReply) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RoomReply) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *RoomReply) GetMillis() int64 {
+	if x != nil {
+		return x.Millis
+	}
+	return 0
+}
+
+func (x *RoomReply) GetWait() bool {
+	if x != nil {
+		return x.Wait
+	}
+	return false
+}
+
+func (x *RoomReply) GetLeft() uint64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
 type InoRange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
@@ -2130,7 +2274,7 @@ type InoRange struct {
 
 func (x *InoRange) Reset() {
 	*x = InoRange{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2286,7 @@ func (x *InoRange) String() string {
 func (*InoRange) ProtoMessage() {}
 
 func (x *InoRange) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[33]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2299,7 @@ func (x *InoRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InoRange.ProtoReflect.Descriptor instead.
 func (*InoRange) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{33}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *InoRange) GetFrom() uint64 {
@@ -2186,7 +2330,7 @@ type FromMount struct {
 
 func (x *FromMount) Reset() {
 	*x = FromMount{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2342,7 @@ func (x *FromMount) String() string {
 func (*FromMount) ProtoMessage() {}
 
 func (x *FromMount) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[34]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2355,7 @@ func (x *FromMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromMount.ProtoReflect.Descriptor instead.
 func (*FromMount) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{34}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *FromMount) GetKind() isFromMount_Kind {
@@ -2266,7 +2410,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2422,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[35]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2435,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{35}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Hello) GetSession() *Session {
@@ -2329,7 +2473,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2485,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[36]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2498,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{36}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Beat) GetSeq() uint64 {
@@ -2407,13 +2551,14 @@ type Notice struct {
 	Term          uint64                 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	Recalls       *Leases                `protobuf:"bytes,5,opt,name=recalls,proto3" json:"recalls,omitempty"` // modes: what may be kept
 	Tickets       []uint64               `protobuf:"varint,6,rep,packed,name=tickets,proto3" json:"tickets,omitempty"`
+	Limits        bool                   `protobuf:"varint,7,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2425,7 +2570,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[37]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2438,7 +2583,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{37}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Notice) GetAck() uint64 {
@@ -2483,6 +2628,13 @@ func (x *Notice) GetTickets() []uint64 {
 	return nil
 }
 
+func (x *Notice) GetLimits() bool {
+	if x != nil {
+		return x.Limits
+	}
+	return false
+}
+
 // Lock is a file lock; kind, type and the like are the numbers of package fs.
 type Lock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2499,7 +2651,7 @@ type Lock struct {
 
 func (x *Lock) Reset() {
 	*x = Lock{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2511,7 +2663,7 @@ func (x *Lock) String() string {
 func (*Lock) ProtoMessage() {}
 
 func (x *Lock) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[38]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2524,7 +2676,7 @@ func (x *Lock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lock.ProtoReflect.Descriptor instead.
 func (*Lock) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{38}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Lock) GetIno() uint64 {
@@ -2590,7 +2742,7 @@ type LockRequest struct {
 
 func (x *LockRequest) Reset() {
 	*x = LockRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +2754,7 @@ func (x *LockRequest) String() string {
 func (*LockRequest) ProtoMessage() {}
 
 func (x *LockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[39]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +2767,7 @@ func (x *LockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockRequest.ProtoReflect.Descriptor instead.
 func (*LockRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{39}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LockRequest) GetSession() *Session {
@@ -2671,7 +2823,7 @@ type LockReply struct {
 
 func (x *LockReply) Reset() {
 	*x = LockReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2683,7 +2835,7 @@ func (x *LockReply) String() string {
 func (*LockReply) ProtoMessage() {}
 
 func (x *LockReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[40]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2696,7 +2848,7 @@ func (x *LockReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockReply.ProtoReflect.Descriptor instead.
 func (*LockReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{40}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *LockReply) GetState() uint32 {
@@ -2730,7 +2882,7 @@ type LockClaim struct {
 
 func (x *LockClaim) Reset() {
 	*x = LockClaim{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2742,7 +2894,7 @@ func (x *LockClaim) String() string {
 func (*LockClaim) ProtoMessage() {}
 
 func (x *LockClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[41]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2755,7 +2907,7 @@ func (x *LockClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockClaim.ProtoReflect.Descriptor instead.
 func (*LockClaim) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{41}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *LockClaim) GetLocks() []*Lock {
@@ -2782,7 +2934,7 @@ type LocksRequest struct {
 
 func (x *LocksRequest) Reset() {
 	*x = LocksRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2794,7 +2946,7 @@ func (x *LocksRequest) String() string {
 func (*LocksRequest) ProtoMessage() {}
 
 func (x *LocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[42]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2807,7 +2959,7 @@ func (x *LocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocksRequest.ProtoReflect.Descriptor instead.
 func (*LocksRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{42}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LocksRequest) GetIno() uint64 {
@@ -2836,7 +2988,7 @@ type LocksReply struct {
 
 func (x *LocksReply) Reset() {
 	*x = LocksReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +3000,7 @@ func (x *LocksReply) String() string {
 func (*LocksReply) ProtoMessage() {}
 
 func (x *LocksReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[43]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2861,7 +3013,7 @@ func (x *LocksReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocksReply.ProtoReflect.Descriptor instead.
 func (*LocksReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{43}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *LocksReply) GetLocks() []*LockStatus {
@@ -2906,7 +3058,7 @@ type LockStatus struct {
 
 func (x *LockStatus) Reset() {
 	*x = LockStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2918,7 +3070,7 @@ func (x *LockStatus) String() string {
 func (*LockStatus) ProtoMessage() {}
 
 func (x *LockStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[44]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2931,7 +3083,7 @@ func (x *LockStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockStatus.ProtoReflect.Descriptor instead.
 func (*LockStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{44}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *LockStatus) GetLock() *Lock {
@@ -2989,7 +3141,7 @@ type NodeInfo struct {
 
 func (x *NodeInfo) Reset() {
 	*x = NodeInfo{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3153,7 @@ func (x *NodeInfo) String() string {
 func (*NodeInfo) ProtoMessage() {}
 
 func (x *NodeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[45]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3166,7 @@ func (x *NodeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeInfo.ProtoReflect.Descriptor instead.
 func (*NodeInfo) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{45}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *NodeInfo) GetId() string {
@@ -3066,7 +3218,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3230,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[46]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3243,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{46}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Load) GetDiskTotalBytes() uint64 {
@@ -3146,7 +3298,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3158,7 +3310,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[47]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3171,7 +3323,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{47}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *JoinRequest) GetNode() *NodeInfo {
@@ -3197,7 +3349,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3361,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[48]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3374,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{48}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *JoinReply) GetCluster() string {
@@ -3241,7 +3393,7 @@ type RemovalRequest struct {
 
 func (x *RemovalRequest) Reset() {
 	*x = RemovalRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3253,7 +3405,7 @@ func (x *RemovalRequest) String() string {
 func (*RemovalRequest) ProtoMessage() {}
 
 func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[49]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3266,7 +3418,7 @@ func (x *RemovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalRequest.ProtoReflect.Descriptor instead.
 func (*RemovalRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{49}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RemovalRequest) GetNode() string {
@@ -3294,7 +3446,7 @@ type RemovalReply struct {
 
 func (x *RemovalReply) Reset() {
 	*x = RemovalReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3306,7 +3458,7 @@ func (x *RemovalReply) String() string {
 func (*RemovalReply) ProtoMessage() {}
 
 func (x *RemovalReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[50]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3319,7 +3471,7 @@ func (x *RemovalReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalReply.ProtoReflect.Descriptor instead.
 func (*RemovalReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{50}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RemovalReply) GetNode() string {
@@ -3402,7 +3554,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3414,7 +3566,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[51]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3427,7 +3579,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{51}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RemoveNodeRequest) GetNode() string {
@@ -3470,7 +3622,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3482,7 +3634,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[52]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3495,7 +3647,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{52}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *StatusReply) GetCluster() string {
@@ -3636,7 +3788,7 @@ type Upkeep struct {
 
 func (x *Upkeep) Reset() {
 	*x = Upkeep{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3648,7 +3800,7 @@ func (x *Upkeep) String() string {
 func (*Upkeep) ProtoMessage() {}
 
 func (x *Upkeep) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[53]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3661,7 +3813,7 @@ func (x *Upkeep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upkeep.ProtoReflect.Descriptor instead.
 func (*Upkeep) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{53}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Upkeep) GetRepaired() uint64 {
@@ -3706,7 +3858,7 @@ type Activity struct {
 
 func (x *Activity) Reset() {
 	*x = Activity{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3718,7 +3870,7 @@ func (x *Activity) String() string {
 func (*Activity) ProtoMessage() {}
 
 func (x *Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[54]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3731,7 +3883,7 @@ func (x *Activity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activity.ProtoReflect.Descriptor instead.
 func (*Activity) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{54}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Activity) GetOps() uint64 {
@@ -3790,7 +3942,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3802,7 +3954,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[55]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3815,7 +3967,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{55}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *NodeStatus) GetInfo() *NodeInfo {
@@ -3875,7 +4027,7 @@ type SessionStatus struct {
 
 func (x *SessionStatus) Reset() {
 	*x = SessionStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3887,7 +4039,7 @@ func (x *SessionStatus) String() string {
 func (*SessionStatus) ProtoMessage() {}
 
 func (x *SessionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[56]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3900,7 +4052,7 @@ func (x *SessionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStatus.ProtoReflect.Descriptor instead.
 func (*SessionStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{56}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *SessionStatus) GetSession() *Session {
@@ -3965,7 +4117,7 @@ type BlobsStatus struct {
 
 func (x *BlobsStatus) Reset() {
 	*x = BlobsStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3977,7 +4129,7 @@ func (x *BlobsStatus) String() string {
 func (*BlobsStatus) ProtoMessage() {}
 
 func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[57]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3990,7 +4142,7 @@ func (x *BlobsStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobsStatus.ProtoReflect.Descriptor instead.
 func (*BlobsStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{57}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *BlobsStatus) GetCount() uint64 {
@@ -4037,7 +4189,7 @@ type TransactionsRequest struct {
 
 func (x *TransactionsRequest) Reset() {
 	*x = TransactionsRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4049,7 +4201,7 @@ func (x *TransactionsRequest) String() string {
 func (*TransactionsRequest) ProtoMessage() {}
 
 func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[58]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4062,7 +4214,7 @@ func (x *TransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsRequest.ProtoReflect.Descriptor instead.
 func (*TransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{58}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *TransactionsRequest) GetLimit() uint32 {
@@ -4081,7 +4233,7 @@ type TransactionsReply struct {
 
 func (x *TransactionsReply) Reset() {
 	*x = TransactionsReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[59]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4093,7 +4245,7 @@ func (x *TransactionsReply) String() string {
 func (*TransactionsReply) ProtoMessage() {}
 
 func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[59]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4106,7 +4258,7 @@ func (x *TransactionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionsReply.ProtoReflect.Descriptor instead.
 func (*TransactionsReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{59}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *TransactionsReply) GetTransactions() []*TxStatus {
@@ -4132,7 +4284,7 @@ type TxStatus struct {
 
 func (x *TxStatus) Reset() {
 	*x = TxStatus{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[60]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4144,7 +4296,7 @@ func (x *TxStatus) String() string {
 func (*TxStatus) ProtoMessage() {}
 
 func (x *TxStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[60]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4157,7 +4309,7 @@ func (x *TxStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxStatus.ProtoReflect.Descriptor instead.
 func (*TxStatus) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{60}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *TxStatus) GetId() *TxID {
@@ -4237,7 +4389,7 @@ type RaftReply struct {
 
 func (x *RaftReply) Reset() {
 	*x = RaftReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[61]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4249,7 +4401,7 @@ func (x *RaftReply) String() string {
 func (*RaftReply) ProtoMessage() {}
 
 func (x *RaftReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[61]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4262,7 +4414,7 @@ func (x *RaftReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftReply.ProtoReflect.Descriptor instead.
 func (*RaftReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{61}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RaftReply) GetCluster() string {
@@ -4370,7 +4522,7 @@ type RaftServer struct {
 
 func (x *RaftServer) Reset() {
 	*x = RaftServer{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[62]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4382,7 +4534,7 @@ func (x *RaftServer) String() string {
 func (*RaftServer) ProtoMessage() {}
 
 func (x *RaftServer) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[62]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4395,7 +4547,7 @@ func (x *RaftServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftServer.ProtoReflect.Descriptor instead.
 func (*RaftServer) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{62}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RaftServer) GetId() string {
@@ -4449,7 +4601,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[63]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4461,7 +4613,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[63]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4474,7 +4626,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{63}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ExplainRequest) GetPath() []byte {
@@ -4502,7 +4654,7 @@ type ExplainReply struct {
 
 func (x *ExplainReply) Reset() {
 	*x = ExplainReply{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[64]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4514,7 +4666,7 @@ func (x *ExplainReply) String() string {
 func (*ExplainReply) ProtoMessage() {}
 
 func (x *ExplainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[64]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4527,7 +4679,7 @@ func (x *ExplainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
 func (*ExplainReply) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{64}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ExplainReply) GetPath() []byte {
@@ -4613,7 +4765,7 @@ type BlobOrigin struct {
 
 func (x *BlobOrigin) Reset() {
 	*x = BlobOrigin{}
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[65]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4625,7 +4777,7 @@ func (x *BlobOrigin) String() string {
 func (*BlobOrigin) ProtoMessage() {}
 
 func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
-	mi := &file_raftmeta_metapb_meta_proto_msgTypes[65]
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4638,7 +4790,7 @@ func (x *BlobOrigin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobOrigin.ProtoReflect.Descriptor instead.
 func (*BlobOrigin) Descriptor() ([]byte, []int) {
-	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{65}
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *BlobOrigin) GetInfo() *BlobInfo {
@@ -4674,6 +4826,427 @@ func (x *BlobOrigin) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+// QuotaOf is a user, or a tree by its path; paths are any bytes but NUL.
+type QuotaOf struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          bool                   `protobuf:"varint,1,opt,name=user,proto3" json:"user,omitempty"`
+	Uid           uint32                 `protobuf:"varint,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	Path          []byte                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotaOf) Reset() {
+	*x = QuotaOf{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotaOf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotaOf) ProtoMessage() {}
+
+func (x *QuotaOf) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotaOf.ProtoReflect.Descriptor instead.
+func (*QuotaOf) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *QuotaOf) GetUser() bool {
+	if x != nil {
+		return x.User
+	}
+	return false
+}
+
+func (x *QuotaOf) GetUid() uint32 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *QuotaOf) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+type Limits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bytes         uint64                 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Inodes        uint64                 `protobuf:"varint,2,opt,name=inodes,proto3" json:"inodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limits) Reset() {
+	*x = Limits{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limits) ProtoMessage() {}
+
+func (x *Limits) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limits.ProtoReflect.Descriptor instead.
+func (*Limits) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *Limits) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Limits) GetInodes() uint64 {
+	if x != nil {
+		return x.Inodes
+	}
+	return 0
+}
+
+type SetQuotaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Of            *QuotaOf               `protobuf:"bytes,1,opt,name=of,proto3" json:"of,omitempty"`
+	SetBytes      bool                   `protobuf:"varint,2,opt,name=set_bytes,json=setBytes,proto3" json:"set_bytes,omitempty"`
+	SetInodes     bool                   `protobuf:"varint,3,opt,name=set_inodes,json=setInodes,proto3" json:"set_inodes,omitempty"`
+	Limits        *Limits                `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetQuotaRequest) Reset() {
+	*x = SetQuotaRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetQuotaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetQuotaRequest) ProtoMessage() {}
+
+func (x *SetQuotaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetQuotaRequest.ProtoReflect.Descriptor instead.
+func (*SetQuotaRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *SetQuotaRequest) GetOf() *QuotaOf {
+	if x != nil {
+		return x.Of
+	}
+	return nil
+}
+
+func (x *SetQuotaRequest) GetSetBytes() bool {
+	if x != nil {
+		return x.SetBytes
+	}
+	return false
+}
+
+func (x *SetQuotaRequest) GetSetInodes() bool {
+	if x != nil {
+		return x.SetInodes
+	}
+	return false
+}
+
+func (x *SetQuotaRequest) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+type QuotaID struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          bool                   `protobuf:"varint,1,opt,name=user,proto3" json:"user,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotaID) Reset() {
+	*x = QuotaID{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotaID) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotaID) ProtoMessage() {}
+
+func (x *QuotaID) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotaID.ProtoReflect.Descriptor instead.
+func (*QuotaID) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *QuotaID) GetUser() bool {
+	if x != nil {
+		return x.User
+	}
+	return false
+}
+
+func (x *QuotaID) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type QuotasRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	After         *QuotaID               `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	All           bool                   `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotasRequest) Reset() {
+	*x = QuotasRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotasRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotasRequest) ProtoMessage() {}
+
+func (x *QuotasRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotasRequest.ProtoReflect.Descriptor instead.
+func (*QuotasRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *QuotasRequest) GetAfter() *QuotaID {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *QuotasRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *QuotasRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type Quota struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            *QuotaID               `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Path          []byte                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Limits        *Limits                `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	UsedBytes     uint64                 `protobuf:"varint,4,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
+	UsedInodes    uint64                 `protobuf:"varint,5,opt,name=used_inodes,json=usedInodes,proto3" json:"used_inodes,omitempty"`
+	State         string                 `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quota) Reset() {
+	*x = Quota{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quota) ProtoMessage() {}
+
+func (x *Quota) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quota.ProtoReflect.Descriptor instead.
+func (*Quota) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *Quota) GetId() *QuotaID {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Quota) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Quota) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *Quota) GetUsedBytes() uint64 {
+	if x != nil {
+		return x.UsedBytes
+	}
+	return 0
+}
+
+func (x *Quota) GetUsedInodes() uint64 {
+	if x != nil {
+		return x.UsedInodes
+	}
+	return 0
+}
+
+func (x *Quota) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+type QuotasReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Quotas        []*Quota               `protobuf:"bytes,1,rep,name=quotas,proto3" json:"quotas,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotasReply) Reset() {
+	*x = QuotasReply{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotasReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotasReply) ProtoMessage() {}
+
+func (x *QuotasReply) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotasReply.ProtoReflect.Descriptor instead.
+func (*QuotasReply) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *QuotasReply) GetQuotas() []*Quota {
+	if x != nil {
+		return x.Quotas
+	}
+	return nil
 }
 
 var File_raftmeta_metapb_meta_proto protoreflect.FileDescriptor
@@ -4800,13 +5373,14 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"S\n" +
 	"\x0eListxattrReply\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\fR\x05names\x12+\n" +
-	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"e\n" +
+	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"\x88\x01\n" +
 	"\vStatfsReply\x12\x1f\n" +
 	"\vtotal_bytes\x18\x01 \x01(\x04R\n" +
 	"totalBytes\x12\x1d\n" +
 	"\n" +
 	"free_bytes\x18\x02 \x01(\x04R\tfreeBytes\x12\x16\n" +
-	"\x06inodes\x18\x03 \x01(\x04R\x06inodes\"\xaa\x01\n" +
+	"\x06inodes\x18\x03 \x01(\x04R\x06inodes\x12!\n" +
+	"\finodes_limit\x18\x04 \x01(\x04R\vinodesLimit\"\xaa\x01\n" +
 	"\x05Mount\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\fR\x04host\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x03R\x03pid\x12\x12\n" +
@@ -4832,7 +5406,17 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04wish\x18\x03 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"P\n" +
 	"\x10AllocInosRequest\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\f\n" +
-	"\x01n\x18\x02 \x01(\rR\x01n\",\n" +
+	"\x01n\x18\x02 \x01(\rR\x01n\"w\n" +
+	"\vRoomRequest\x12.\n" +
+	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x10\n" +
+	"\x03ino\x18\x02 \x01(\x04R\x03ino\x12\x12\n" +
+	"\x04want\x18\x03 \x01(\x04R\x04want\x12\x12\n" +
+	"\x04held\x18\x04 \x01(\x04R\x04held\"a\n" +
+	"\tRoomReply\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x16\n" +
+	"\x06millis\x18\x02 \x01(\x03R\x06millis\x12\x12\n" +
+	"\x04wait\x18\x03 \x01(\bR\x04wait\x12\x12\n" +
+	"\x04left\x18\x04 \x01(\x04R\x04left\",\n" +
 	"\bInoRange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\f\n" +
 	"\x01n\x18\x02 \x01(\rR\x01n\"h\n" +
@@ -4850,14 +5434,15 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04pins\x18\x03 \x03(\x04R\x04pins\x121\n" +
 	"\bactivity\x18\x04 \x01(\v2\x15.dfs.meta.v1.ActivityR\bactivity\x12'\n" +
 	"\x04acks\x18\x05 \x01(\v2\x13.dfs.meta.v1.LeasesR\x04acks\x12,\n" +
-	"\x05locks\x18\x06 \x01(\v2\x16.dfs.meta.v1.LockClaimR\x05locks\"\xc7\x01\n" +
+	"\x05locks\x18\x06 \x01(\v2\x16.dfs.meta.v1.LockClaimR\x05locks\"\xdf\x01\n" +
 	"\x06Notice\x12\x10\n" +
 	"\x03ack\x18\x01 \x01(\x04R\x03ack\x12+\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x15.dfs.meta.v1.NodeInfoR\x05nodes\x12!\n" +
 	"\fmin_replicas\x18\x03 \x01(\rR\vminReplicas\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12-\n" +
 	"\arecalls\x18\x05 \x01(\v2\x13.dfs.meta.v1.LeasesR\arecalls\x12\x18\n" +
-	"\atickets\x18\x06 \x03(\x04R\atickets\"\x90\x01\n" +
+	"\atickets\x18\x06 \x03(\x04R\atickets\x12\x16\n" +
+	"\x06limits\x18\a \x01(\bR\x06limits\"\x90\x01\n" +
 	"\x04Lock\x12\x10\n" +
 	"\x03ino\x18\x01 \x01(\x04R\x03ino\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x14\n" +
@@ -5049,7 +5634,38 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\n" +
 	"live_bytes\x18\x03 \x01(\x04R\tliveBytes\x12!\n" +
 	"\x02tx\x18\x04 \x01(\v2\x11.dfs.meta.v1.TxIDR\x02tx\x12\x14\n" +
-	"\x05index\x18\x05 \x01(\x04R\x05index2\xe0\a\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index\"C\n" +
+	"\aQuotaOf\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\bR\x04user\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\rR\x03uid\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\fR\x04path\"6\n" +
+	"\x06Limits\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x16\n" +
+	"\x06inodes\x18\x02 \x01(\x04R\x06inodes\"\xa0\x01\n" +
+	"\x0fSetQuotaRequest\x12$\n" +
+	"\x02of\x18\x01 \x01(\v2\x14.dfs.meta.v1.QuotaOfR\x02of\x12\x1b\n" +
+	"\tset_bytes\x18\x02 \x01(\bR\bsetBytes\x12\x1d\n" +
+	"\n" +
+	"set_inodes\x18\x03 \x01(\bR\tsetInodes\x12+\n" +
+	"\x06limits\x18\x04 \x01(\v2\x13.dfs.meta.v1.LimitsR\x06limits\"5\n" +
+	"\aQuotaID\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\bR\x04user\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"c\n" +
+	"\rQuotasRequest\x12*\n" +
+	"\x05after\x18\x01 \x01(\v2\x14.dfs.meta.v1.QuotaIDR\x05after\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\"\xc4\x01\n" +
+	"\x05Quota\x12$\n" +
+	"\x02id\x18\x01 \x01(\v2\x14.dfs.meta.v1.QuotaIDR\x02id\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\fR\x04path\x12+\n" +
+	"\x06limits\x18\x03 \x01(\v2\x13.dfs.meta.v1.LimitsR\x06limits\x12\x1d\n" +
+	"\n" +
+	"used_bytes\x18\x04 \x01(\x04R\tusedBytes\x12\x1f\n" +
+	"\vused_inodes\x18\x05 \x01(\x04R\n" +
+	"usedInodes\x12\x14\n" +
+	"\x05state\x18\x06 \x01(\tR\x05state\"9\n" +
+	"\vQuotasReply\x12*\n" +
+	"\x06quotas\x18\x01 \x03(\v2\x12.dfs.meta.v1.QuotaR\x06quotas2\x9f\b\n" +
 	"\x04Meta\x12>\n" +
 	"\x06Commit\x12\x1a.dfs.meta.v1.CommitRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
 	"\x05Abort\x12\x19.dfs.meta.v1.AbortRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
@@ -5059,14 +5675,15 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\bReadlink\x12\x17.dfs.meta.v1.InoRequest\x1a\x1a.dfs.meta.v1.ReadlinkReply\x12>\n" +
 	"\x06Layout\x12\x1a.dfs.meta.v1.LayoutRequest\x1a\x18.dfs.meta.v1.LayoutReply\x12>\n" +
 	"\bGetxattr\x12\x19.dfs.meta.v1.XattrRequest\x1a\x17.dfs.meta.v1.XattrReply\x12A\n" +
-	"\tListxattr\x12\x17.dfs.meta.v1.InoRequest\x1a\x1b.dfs.meta.v1.ListxattrReply\x126\n" +
-	"\x06Statfs\x12\x12.dfs.meta.v1.Empty\x1a\x18.dfs.meta.v1.StatfsReply\x127\n" +
+	"\tListxattr\x12\x17.dfs.meta.v1.InoRequest\x1a\x1b.dfs.meta.v1.ListxattrReply\x12;\n" +
+	"\x06Statfs\x12\x17.dfs.meta.v1.InoRequest\x1a\x18.dfs.meta.v1.StatfsReply\x127\n" +
 	"\vOpenSession\x12\x12.dfs.meta.v1.Mount\x1a\x14.dfs.meta.v1.Session\x128\n" +
 	"\fCloseSession\x12\x14.dfs.meta.v1.Session\x1a\x12.dfs.meta.v1.Empty\x129\n" +
 	"\x06Attach\x12\x16.dfs.meta.v1.FromMount\x1a\x13.dfs.meta.v1.Notice(\x010\x01\x126\n" +
 	"\x03Pin\x12\x17.dfs.meta.v1.PinRequest\x1a\x16.dfs.meta.v1.AttrReply\x12A\n" +
 	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange\x128\n" +
-	"\x04Lock\x12\x18.dfs.meta.v1.LockRequest\x1a\x16.dfs.meta.v1.LockReply2\xbd\x06\n" +
+	"\x04Lock\x12\x18.dfs.meta.v1.LockRequest\x1a\x16.dfs.meta.v1.LockReply\x128\n" +
+	"\x04Room\x12\x18.dfs.meta.v1.RoomRequest\x1a\x16.dfs.meta.v1.RoomReply2\xf4\a\n" +
 	"\aCluster\x128\n" +
 	"\x04Join\x12\x18.dfs.meta.v1.JoinRequest\x1a\x16.dfs.meta.v1.JoinReply\x12A\n" +
 	"\aRemoval\x12\x1b.dfs.meta.v1.RemovalRequest\x1a\x19.dfs.meta.v1.RemovalReply\x12@\n" +
@@ -5081,7 +5698,10 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\vTransaction\x12\x11.dfs.meta.v1.TxID\x1a\x15.dfs.meta.v1.TxStatus\x122\n" +
 	"\x04Raft\x12\x12.dfs.meta.v1.Empty\x1a\x16.dfs.meta.v1.RaftReply\x12A\n" +
 	"\aExplain\x12\x1b.dfs.meta.v1.ExplainRequest\x1a\x19.dfs.meta.v1.ExplainReply\x12;\n" +
-	"\x05Locks\x12\x19.dfs.meta.v1.LocksRequest\x1a\x17.dfs.meta.v1.LocksReplyB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
+	"\x05Locks\x12\x19.dfs.meta.v1.LocksRequest\x1a\x17.dfs.meta.v1.LocksReply\x12<\n" +
+	"\bSetQuota\x12\x1c.dfs.meta.v1.SetQuotaRequest\x1a\x12.dfs.meta.v1.Empty\x127\n" +
+	"\vRemoveQuota\x12\x14.dfs.meta.v1.QuotaOf\x1a\x12.dfs.meta.v1.Empty\x12>\n" +
+	"\x06Quotas\x12\x1a.dfs.meta.v1.QuotasRequest\x1a\x18.dfs.meta.v1.QuotasReplyB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
 
 var (
 	file_raftmeta_metapb_meta_proto_rawDescOnce sync.Once
@@ -5095,7 +5715,7 @@ func file_raftmeta_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_raftmeta_metapb_meta_proto_rawDescData
 }
 
-var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Empty)(nil),               // 0: dfs.meta.v1.Empty
 	(*JoinToken)(nil),           // 1: dfs.meta.v1.JoinToken
@@ -5130,166 +5750,190 @@ var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Session)(nil),             // 30: dfs.meta.v1.Session
 	(*PinRequest)(nil),          // 31: dfs.meta.v1.PinRequest
 	(*AllocInosRequest)(nil),    // 32: dfs.meta.v1.AllocInosRequest
-	(*InoRange)(nil),            // 33: dfs.meta.v1.InoRange
-	(*FromMount)(nil),           // 34: dfs.meta.v1.FromMount
-	(*Hello)(nil),               // 35: dfs.meta.v1.Hello
-	(*Beat)(nil),                // 36: dfs.meta.v1.Beat
-	(*Notice)(nil),              // 37: dfs.meta.v1.Notice
-	(*Lock)(nil),                // 38: dfs.meta.v1.Lock
-	(*LockRequest)(nil),         // 39: dfs.meta.v1.LockRequest
-	(*LockReply)(nil),           // 40: dfs.meta.v1.LockReply
-	(*LockClaim)(nil),           // 41: dfs.meta.v1.LockClaim
-	(*LocksRequest)(nil),        // 42: dfs.meta.v1.LocksRequest
-	(*LocksReply)(nil),          // 43: dfs.meta.v1.LocksReply
-	(*LockStatus)(nil),          // 44: dfs.meta.v1.LockStatus
-	(*NodeInfo)(nil),            // 45: dfs.meta.v1.NodeInfo
-	(*Load)(nil),                // 46: dfs.meta.v1.Load
-	(*JoinRequest)(nil),         // 47: dfs.meta.v1.JoinRequest
-	(*JoinReply)(nil),           // 48: dfs.meta.v1.JoinReply
-	(*RemovalRequest)(nil),      // 49: dfs.meta.v1.RemovalRequest
-	(*RemovalReply)(nil),        // 50: dfs.meta.v1.RemovalReply
-	(*RemoveNodeRequest)(nil),   // 51: dfs.meta.v1.RemoveNodeRequest
-	(*StatusReply)(nil),         // 52: dfs.meta.v1.StatusReply
-	(*Upkeep)(nil),              // 53: dfs.meta.v1.Upkeep
-	(*Activity)(nil),            // 54: dfs.meta.v1.Activity
-	(*NodeStatus)(nil),          // 55: dfs.meta.v1.NodeStatus
-	(*SessionStatus)(nil),       // 56: dfs.meta.v1.SessionStatus
-	(*BlobsStatus)(nil),         // 57: dfs.meta.v1.BlobsStatus
-	(*TransactionsRequest)(nil), // 58: dfs.meta.v1.TransactionsRequest
-	(*TransactionsReply)(nil),   // 59: dfs.meta.v1.TransactionsReply
-	(*TxStatus)(nil),            // 60: dfs.meta.v1.TxStatus
-	(*RaftReply)(nil),           // 61: dfs.meta.v1.RaftReply
-	(*RaftServer)(nil),          // 62: dfs.meta.v1.RaftServer
-	(*ExplainRequest)(nil),      // 63: dfs.meta.v1.ExplainRequest
-	(*ExplainReply)(nil),        // 64: dfs.meta.v1.ExplainReply
-	(*BlobOrigin)(nil),          // 65: dfs.meta.v1.BlobOrigin
+	(*RoomRequest)(nil),         // 33: dfs.meta.v1.RoomRequest
+	(*RoomReply)(nil),           // 34: dfs.meta.v1.RoomReply
+	(*InoRange)(nil),            // 35: dfs.meta.v1.InoRange
+	(*FromMount)(nil),           // 36: dfs.meta.v1.FromMount
+	(*Hello)(nil),               // 37: dfs.meta.v1.Hello
+	(*Beat)(nil),                // 38: dfs.meta.v1.Beat
+	(*Notice)(nil),              // 39: dfs.meta.v1.Notice
+	(*Lock)(nil),                // 40: dfs.meta.v1.Lock
+	(*LockRequest)(nil),         // 41: dfs.meta.v1.LockRequest
+	(*LockReply)(nil),           // 42: dfs.meta.v1.LockReply
+	(*LockClaim)(nil),           // 43: dfs.meta.v1.LockClaim
+	(*LocksRequest)(nil),        // 44: dfs.meta.v1.LocksRequest
+	(*LocksReply)(nil),          // 45: dfs.meta.v1.LocksReply
+	(*LockStatus)(nil),          // 46: dfs.meta.v1.LockStatus
+	(*NodeInfo)(nil),            // 47: dfs.meta.v1.NodeInfo
+	(*Load)(nil),                // 48: dfs.meta.v1.Load
+	(*JoinRequest)(nil),         // 49: dfs.meta.v1.JoinRequest
+	(*JoinReply)(nil),           // 50: dfs.meta.v1.JoinReply
+	(*RemovalRequest)(nil),      // 51: dfs.meta.v1.RemovalRequest
+	(*RemovalReply)(nil),        // 52: dfs.meta.v1.RemovalReply
+	(*RemoveNodeRequest)(nil),   // 53: dfs.meta.v1.RemoveNodeRequest
+	(*StatusReply)(nil),         // 54: dfs.meta.v1.StatusReply
+	(*Upkeep)(nil),              // 55: dfs.meta.v1.Upkeep
+	(*Activity)(nil),            // 56: dfs.meta.v1.Activity
+	(*NodeStatus)(nil),          // 57: dfs.meta.v1.NodeStatus
+	(*SessionStatus)(nil),       // 58: dfs.meta.v1.SessionStatus
+	(*BlobsStatus)(nil),         // 59: dfs.meta.v1.BlobsStatus
+	(*TransactionsRequest)(nil), // 60: dfs.meta.v1.TransactionsRequest
+	(*TransactionsReply)(nil),   // 61: dfs.meta.v1.TransactionsReply
+	(*TxStatus)(nil),            // 62: dfs.meta.v1.TxStatus
+	(*RaftReply)(nil),           // 63: dfs.meta.v1.RaftReply
+	(*RaftServer)(nil),          // 64: dfs.meta.v1.RaftServer
+	(*ExplainRequest)(nil),      // 65: dfs.meta.v1.ExplainRequest
+	(*ExplainReply)(nil),        // 66: dfs.meta.v1.ExplainReply
+	(*BlobOrigin)(nil),          // 67: dfs.meta.v1.BlobOrigin
+	(*QuotaOf)(nil),             // 68: dfs.meta.v1.QuotaOf
+	(*Limits)(nil),              // 69: dfs.meta.v1.Limits
+	(*SetQuotaRequest)(nil),     // 70: dfs.meta.v1.SetQuotaRequest
+	(*QuotaID)(nil),             // 71: dfs.meta.v1.QuotaID
+	(*QuotasRequest)(nil),       // 72: dfs.meta.v1.QuotasRequest
+	(*Quota)(nil),               // 73: dfs.meta.v1.Quota
+	(*QuotasReply)(nil),         // 74: dfs.meta.v1.QuotasReply
 }
 var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
-	1,  // 0: dfs.meta.v1.PutTokenRequest.token:type_name -> dfs.meta.v1.JoinToken
-	1,  // 1: dfs.meta.v1.TokensReply.tokens:type_name -> dfs.meta.v1.JoinToken
-	10, // 2: dfs.meta.v1.CommitRequest.wish:type_name -> dfs.meta.v1.Wish
-	11, // 3: dfs.meta.v1.CommitReply.leases:type_name -> dfs.meta.v1.Leases
-	6,  // 4: dfs.meta.v1.AbortRequest.tx:type_name -> dfs.meta.v1.TxID
-	13, // 5: dfs.meta.v1.AttrReply.attr:type_name -> dfs.meta.v1.Attr
-	11, // 6: dfs.meta.v1.AttrReply.leases:type_name -> dfs.meta.v1.Leases
-	10, // 7: dfs.meta.v1.LookupRequest.wish:type_name -> dfs.meta.v1.Wish
-	10, // 8: dfs.meta.v1.InoRequest.wish:type_name -> dfs.meta.v1.Wish
-	10, // 9: dfs.meta.v1.ReaddirRequest.wish:type_name -> dfs.meta.v1.Wish
-	13, // 10: dfs.meta.v1.Dirent.attr:type_name -> dfs.meta.v1.Attr
-	18, // 11: dfs.meta.v1.ReaddirReply.entries:type_name -> dfs.meta.v1.Dirent
-	11, // 12: dfs.meta.v1.ReaddirReply.leases:type_name -> dfs.meta.v1.Leases
-	10, // 13: dfs.meta.v1.LayoutRequest.wish:type_name -> dfs.meta.v1.Wish
-	7,  // 14: dfs.meta.v1.Extent.blob:type_name -> dfs.meta.v1.BlobID
-	7,  // 15: dfs.meta.v1.BlobInfo.id:type_name -> dfs.meta.v1.BlobID
-	13, // 16: dfs.meta.v1.LayoutReply.attr:type_name -> dfs.meta.v1.Attr
-	22, // 17: dfs.meta.v1.LayoutReply.extents:type_name -> dfs.meta.v1.Extent
-	23, // 18: dfs.meta.v1.LayoutReply.blobs:type_name -> dfs.meta.v1.BlobInfo
-	11, // 19: dfs.meta.v1.LayoutReply.leases:type_name -> dfs.meta.v1.Leases
-	10, // 20: dfs.meta.v1.XattrRequest.wish:type_name -> dfs.meta.v1.Wish
-	11, // 21: dfs.meta.v1.XattrReply.leases:type_name -> dfs.meta.v1.Leases
-	11, // 22: dfs.meta.v1.ListxattrReply.leases:type_name -> dfs.meta.v1.Leases
-	30, // 23: dfs.meta.v1.PinRequest.session:type_name -> dfs.meta.v1.Session
-	10, // 24: dfs.meta.v1.PinRequest.wish:type_name -> dfs.meta.v1.Wish
-	30, // 25: dfs.meta.v1.AllocInosRequest.session:type_name -> dfs.meta.v1.Session
-	35, // 26: dfs.meta.v1.FromMount.hello:type_name -> dfs.meta.v1.Hello
-	36, // 27: dfs.meta.v1.FromMount.beat:type_name -> dfs.meta.v1.Beat
-	30, // 28: dfs.meta.v1.Hello.session:type_name -> dfs.meta.v1.Session
-	11, // 29: dfs.meta.v1.Hello.leases:type_name -> dfs.meta.v1.Leases
-	54, // 30: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
-	11, // 31: dfs.meta.v1.Beat.acks:type_name -> dfs.meta.v1.Leases
-	41, // 32: dfs.meta.v1.Beat.locks:type_name -> dfs.meta.v1.LockClaim
-	45, // 33: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
-	11, // 34: dfs.meta.v1.Notice.recalls:type_name -> dfs.meta.v1.Leases
-	30, // 35: dfs.meta.v1.LockRequest.session:type_name -> dfs.meta.v1.Session
-	38, // 36: dfs.meta.v1.LockRequest.lock:type_name -> dfs.meta.v1.Lock
-	38, // 37: dfs.meta.v1.LockReply.conflict:type_name -> dfs.meta.v1.Lock
-	38, // 38: dfs.meta.v1.LockClaim.locks:type_name -> dfs.meta.v1.Lock
-	44, // 39: dfs.meta.v1.LocksReply.locks:type_name -> dfs.meta.v1.LockStatus
-	38, // 40: dfs.meta.v1.LockStatus.lock:type_name -> dfs.meta.v1.Lock
-	46, // 41: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
-	45, // 42: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
-	55, // 43: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
-	56, // 44: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
-	57, // 45: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
-	54, // 46: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
-	53, // 47: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
-	45, // 48: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
-	30, // 49: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
-	29, // 50: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
-	54, // 51: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
-	60, // 52: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
-	6,  // 53: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
-	23, // 54: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
-	62, // 55: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
-	13, // 56: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
-	22, // 57: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
-	65, // 58: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
-	45, // 59: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
-	23, // 60: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
-	6,  // 61: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
-	8,  // 62: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
-	12, // 63: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
-	15, // 64: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
-	16, // 65: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
-	17, // 66: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
-	16, // 67: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
-	21, // 68: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
-	25, // 69: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
-	16, // 70: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
-	0,  // 71: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
-	29, // 72: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
-	30, // 73: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
-	34, // 74: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
-	31, // 75: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
-	32, // 76: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
-	39, // 77: dfs.meta.v1.Meta.Lock:input_type -> dfs.meta.v1.LockRequest
-	47, // 78: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
-	49, // 79: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
-	51, // 80: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
-	2,  // 81: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
-	0,  // 82: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
-	4,  // 83: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
-	5,  // 84: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
-	0,  // 85: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
-	58, // 86: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
-	6,  // 87: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
-	0,  // 88: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
-	63, // 89: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
-	42, // 90: dfs.meta.v1.Cluster.Locks:input_type -> dfs.meta.v1.LocksRequest
-	9,  // 91: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
-	9,  // 92: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
-	14, // 93: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
-	14, // 94: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
-	19, // 95: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
-	20, // 96: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
-	24, // 97: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
-	26, // 98: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
-	27, // 99: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
-	28, // 100: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
-	30, // 101: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
-	0,  // 102: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
-	37, // 103: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
-	14, // 104: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
-	33, // 105: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
-	40, // 106: dfs.meta.v1.Meta.Lock:output_type -> dfs.meta.v1.LockReply
-	48, // 107: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
-	50, // 108: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
-	0,  // 109: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
-	0,  // 110: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
-	3,  // 111: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
-	0,  // 112: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
-	0,  // 113: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
-	52, // 114: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
-	59, // 115: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
-	60, // 116: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
-	61, // 117: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
-	64, // 118: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
-	43, // 119: dfs.meta.v1.Cluster.Locks:output_type -> dfs.meta.v1.LocksReply
-	91, // [91:120] is the sub-list for method output_type
-	62, // [62:91] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	1,   // 0: dfs.meta.v1.PutTokenRequest.token:type_name -> dfs.meta.v1.JoinToken
+	1,   // 1: dfs.meta.v1.TokensReply.tokens:type_name -> dfs.meta.v1.JoinToken
+	10,  // 2: dfs.meta.v1.CommitRequest.wish:type_name -> dfs.meta.v1.Wish
+	11,  // 3: dfs.meta.v1.CommitReply.leases:type_name -> dfs.meta.v1.Leases
+	6,   // 4: dfs.meta.v1.AbortRequest.tx:type_name -> dfs.meta.v1.TxID
+	13,  // 5: dfs.meta.v1.AttrReply.attr:type_name -> dfs.meta.v1.Attr
+	11,  // 6: dfs.meta.v1.AttrReply.leases:type_name -> dfs.meta.v1.Leases
+	10,  // 7: dfs.meta.v1.LookupRequest.wish:type_name -> dfs.meta.v1.Wish
+	10,  // 8: dfs.meta.v1.InoRequest.wish:type_name -> dfs.meta.v1.Wish
+	10,  // 9: dfs.meta.v1.ReaddirRequest.wish:type_name -> dfs.meta.v1.Wish
+	13,  // 10: dfs.meta.v1.Dirent.attr:type_name -> dfs.meta.v1.Attr
+	18,  // 11: dfs.meta.v1.ReaddirReply.entries:type_name -> dfs.meta.v1.Dirent
+	11,  // 12: dfs.meta.v1.ReaddirReply.leases:type_name -> dfs.meta.v1.Leases
+	10,  // 13: dfs.meta.v1.LayoutRequest.wish:type_name -> dfs.meta.v1.Wish
+	7,   // 14: dfs.meta.v1.Extent.blob:type_name -> dfs.meta.v1.BlobID
+	7,   // 15: dfs.meta.v1.BlobInfo.id:type_name -> dfs.meta.v1.BlobID
+	13,  // 16: dfs.meta.v1.LayoutReply.attr:type_name -> dfs.meta.v1.Attr
+	22,  // 17: dfs.meta.v1.LayoutReply.extents:type_name -> dfs.meta.v1.Extent
+	23,  // 18: dfs.meta.v1.LayoutReply.blobs:type_name -> dfs.meta.v1.BlobInfo
+	11,  // 19: dfs.meta.v1.LayoutReply.leases:type_name -> dfs.meta.v1.Leases
+	10,  // 20: dfs.meta.v1.XattrRequest.wish:type_name -> dfs.meta.v1.Wish
+	11,  // 21: dfs.meta.v1.XattrReply.leases:type_name -> dfs.meta.v1.Leases
+	11,  // 22: dfs.meta.v1.ListxattrReply.leases:type_name -> dfs.meta.v1.Leases
+	30,  // 23: dfs.meta.v1.PinRequest.session:type_name -> dfs.meta.v1.Session
+	10,  // 24: dfs.meta.v1.PinRequest.wish:type_name -> dfs.meta.v1.Wish
+	30,  // 25: dfs.meta.v1.AllocInosRequest.session:type_name -> dfs.meta.v1.Session
+	30,  // 26: dfs.meta.v1.RoomRequest.session:type_name -> dfs.meta.v1.Session
+	37,  // 27: dfs.meta.v1.FromMount.hello:type_name -> dfs.meta.v1.Hello
+	38,  // 28: dfs.meta.v1.FromMount.beat:type_name -> dfs.meta.v1.Beat
+	30,  // 29: dfs.meta.v1.Hello.session:type_name -> dfs.meta.v1.Session
+	11,  // 30: dfs.meta.v1.Hello.leases:type_name -> dfs.meta.v1.Leases
+	56,  // 31: dfs.meta.v1.Beat.activity:type_name -> dfs.meta.v1.Activity
+	11,  // 32: dfs.meta.v1.Beat.acks:type_name -> dfs.meta.v1.Leases
+	43,  // 33: dfs.meta.v1.Beat.locks:type_name -> dfs.meta.v1.LockClaim
+	47,  // 34: dfs.meta.v1.Notice.nodes:type_name -> dfs.meta.v1.NodeInfo
+	11,  // 35: dfs.meta.v1.Notice.recalls:type_name -> dfs.meta.v1.Leases
+	30,  // 36: dfs.meta.v1.LockRequest.session:type_name -> dfs.meta.v1.Session
+	40,  // 37: dfs.meta.v1.LockRequest.lock:type_name -> dfs.meta.v1.Lock
+	40,  // 38: dfs.meta.v1.LockReply.conflict:type_name -> dfs.meta.v1.Lock
+	40,  // 39: dfs.meta.v1.LockClaim.locks:type_name -> dfs.meta.v1.Lock
+	46,  // 40: dfs.meta.v1.LocksReply.locks:type_name -> dfs.meta.v1.LockStatus
+	40,  // 41: dfs.meta.v1.LockStatus.lock:type_name -> dfs.meta.v1.Lock
+	48,  // 42: dfs.meta.v1.NodeInfo.load:type_name -> dfs.meta.v1.Load
+	47,  // 43: dfs.meta.v1.JoinRequest.node:type_name -> dfs.meta.v1.NodeInfo
+	57,  // 44: dfs.meta.v1.StatusReply.nodes:type_name -> dfs.meta.v1.NodeStatus
+	58,  // 45: dfs.meta.v1.StatusReply.sessions:type_name -> dfs.meta.v1.SessionStatus
+	59,  // 46: dfs.meta.v1.StatusReply.blobs:type_name -> dfs.meta.v1.BlobsStatus
+	56,  // 47: dfs.meta.v1.StatusReply.activity:type_name -> dfs.meta.v1.Activity
+	55,  // 48: dfs.meta.v1.StatusReply.upkeep:type_name -> dfs.meta.v1.Upkeep
+	47,  // 49: dfs.meta.v1.NodeStatus.info:type_name -> dfs.meta.v1.NodeInfo
+	30,  // 50: dfs.meta.v1.SessionStatus.session:type_name -> dfs.meta.v1.Session
+	29,  // 51: dfs.meta.v1.SessionStatus.mount:type_name -> dfs.meta.v1.Mount
+	56,  // 52: dfs.meta.v1.SessionStatus.activity:type_name -> dfs.meta.v1.Activity
+	62,  // 53: dfs.meta.v1.TransactionsReply.transactions:type_name -> dfs.meta.v1.TxStatus
+	6,   // 54: dfs.meta.v1.TxStatus.id:type_name -> dfs.meta.v1.TxID
+	23,  // 55: dfs.meta.v1.TxStatus.blobs:type_name -> dfs.meta.v1.BlobInfo
+	64,  // 56: dfs.meta.v1.RaftReply.servers:type_name -> dfs.meta.v1.RaftServer
+	13,  // 57: dfs.meta.v1.ExplainReply.attr:type_name -> dfs.meta.v1.Attr
+	22,  // 58: dfs.meta.v1.ExplainReply.extents:type_name -> dfs.meta.v1.Extent
+	67,  // 59: dfs.meta.v1.ExplainReply.blobs:type_name -> dfs.meta.v1.BlobOrigin
+	47,  // 60: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
+	23,  // 61: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
+	6,   // 62: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
+	68,  // 63: dfs.meta.v1.SetQuotaRequest.of:type_name -> dfs.meta.v1.QuotaOf
+	69,  // 64: dfs.meta.v1.SetQuotaRequest.limits:type_name -> dfs.meta.v1.Limits
+	71,  // 65: dfs.meta.v1.QuotasRequest.after:type_name -> dfs.meta.v1.QuotaID
+	71,  // 66: dfs.meta.v1.Quota.id:type_name -> dfs.meta.v1.QuotaID
+	69,  // 67: dfs.meta.v1.Quota.limits:type_name -> dfs.meta.v1.Limits
+	73,  // 68: dfs.meta.v1.QuotasReply.quotas:type_name -> dfs.meta.v1.Quota
+	8,   // 69: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
+	12,  // 70: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
+	15,  // 71: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
+	16,  // 72: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
+	17,  // 73: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
+	16,  // 74: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
+	21,  // 75: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
+	25,  // 76: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
+	16,  // 77: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
+	16,  // 78: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.InoRequest
+	29,  // 79: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
+	30,  // 80: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
+	36,  // 81: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
+	31,  // 82: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
+	32,  // 83: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
+	41,  // 84: dfs.meta.v1.Meta.Lock:input_type -> dfs.meta.v1.LockRequest
+	33,  // 85: dfs.meta.v1.Meta.Room:input_type -> dfs.meta.v1.RoomRequest
+	49,  // 86: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
+	51,  // 87: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
+	53,  // 88: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
+	2,   // 89: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
+	0,   // 90: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
+	4,   // 91: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
+	5,   // 92: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
+	0,   // 93: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
+	60,  // 94: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
+	6,   // 95: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
+	0,   // 96: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
+	65,  // 97: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
+	44,  // 98: dfs.meta.v1.Cluster.Locks:input_type -> dfs.meta.v1.LocksRequest
+	70,  // 99: dfs.meta.v1.Cluster.SetQuota:input_type -> dfs.meta.v1.SetQuotaRequest
+	68,  // 100: dfs.meta.v1.Cluster.RemoveQuota:input_type -> dfs.meta.v1.QuotaOf
+	72,  // 101: dfs.meta.v1.Cluster.Quotas:input_type -> dfs.meta.v1.QuotasRequest
+	9,   // 102: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
+	9,   // 103: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
+	14,  // 104: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
+	14,  // 105: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
+	19,  // 106: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
+	20,  // 107: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
+	24,  // 108: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
+	26,  // 109: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
+	27,  // 110: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
+	28,  // 111: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
+	30,  // 112: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
+	0,   // 113: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
+	39,  // 114: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
+	14,  // 115: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
+	35,  // 116: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
+	42,  // 117: dfs.meta.v1.Meta.Lock:output_type -> dfs.meta.v1.LockReply
+	34,  // 118: dfs.meta.v1.Meta.Room:output_type -> dfs.meta.v1.RoomReply
+	50,  // 119: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
+	52,  // 120: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
+	0,   // 121: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
+	0,   // 122: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
+	3,   // 123: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
+	0,   // 124: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
+	0,   // 125: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
+	54,  // 126: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
+	61,  // 127: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
+	62,  // 128: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
+	63,  // 129: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
+	66,  // 130: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
+	45,  // 131: dfs.meta.v1.Cluster.Locks:output_type -> dfs.meta.v1.LocksReply
+	0,   // 132: dfs.meta.v1.Cluster.SetQuota:output_type -> dfs.meta.v1.Empty
+	0,   // 133: dfs.meta.v1.Cluster.RemoveQuota:output_type -> dfs.meta.v1.Empty
+	74,  // 134: dfs.meta.v1.Cluster.Quotas:output_type -> dfs.meta.v1.QuotasReply
+	102, // [102:135] is the sub-list for method output_type
+	69,  // [69:102] is the sub-list for method input_type
+	69,  // [69:69] is the sub-list for extension type_name
+	69,  // [69:69] is the sub-list for extension extendee
+	0,   // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_raftmeta_metapb_meta_proto_init() }
@@ -5297,7 +5941,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 	if File_raftmeta_metapb_meta_proto != nil {
 		return
 	}
-	file_raftmeta_metapb_meta_proto_msgTypes[34].OneofWrappers = []any{
+	file_raftmeta_metapb_meta_proto_msgTypes[36].OneofWrappers = []any{
 		(*FromMount_Hello)(nil),
 		(*FromMount_Beat)(nil),
 	}
@@ -5307,7 +5951,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raftmeta_metapb_meta_proto_rawDesc), len(file_raftmeta_metapb_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   66,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -38,6 +38,7 @@ const (
 	Meta_Pin_FullMethodName          = "/dfs.meta.v1.Meta/Pin"
 	Meta_AllocInos_FullMethodName    = "/dfs.meta.v1.Meta/AllocInos"
 	Meta_Lock_FullMethodName         = "/dfs.meta.v1.Meta/Lock"
+	Meta_Room_FullMethodName         = "/dfs.meta.v1.Meta/Room"
 )
 
 // MetaClient is the client API for Meta service.
@@ -53,13 +54,14 @@ type MetaClient interface {
 	Layout(ctx context.Context, in *LayoutRequest, opts ...grpc.CallOption) (*LayoutReply, error)
 	Getxattr(ctx context.Context, in *XattrRequest, opts ...grpc.CallOption) (*XattrReply, error)
 	Listxattr(ctx context.Context, in *InoRequest, opts ...grpc.CallOption) (*ListxattrReply, error)
-	Statfs(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*StatfsReply, error)
+	Statfs(ctx context.Context, in *InoRequest, opts ...grpc.CallOption) (*StatfsReply, error)
 	OpenSession(ctx context.Context, in *Mount, opts ...grpc.CallOption) (*Session, error)
 	CloseSession(ctx context.Context, in *Session, opts ...grpc.CallOption) (*Empty, error)
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromMount, Notice], error)
 	Pin(ctx context.Context, in *PinRequest, opts ...grpc.CallOption) (*AttrReply, error)
 	AllocInos(ctx context.Context, in *AllocInosRequest, opts ...grpc.CallOption) (*InoRange, error)
 	Lock(ctx context.Context, in *LockRequest, opts ...grpc.CallOption) (*LockReply, error)
+	Room(ctx context.Context, in *RoomRequest, opts ...grpc.CallOption) (*RoomReply, error)
 }
 
 type metaClient struct {
@@ -160,7 +162,7 @@ func (c *metaClient) Listxattr(ctx context.Context, in *InoRequest, opts ...grpc
 	return out, nil
 }
 
-func (c *metaClient) Statfs(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*StatfsReply, error) {
+func (c *metaClient) Statfs(ctx context.Context, in *InoRequest, opts ...grpc.CallOption) (*StatfsReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StatfsReply)
 	err := c.cc.Invoke(ctx, Meta_Statfs_FullMethodName, in, out, cOpts...)
@@ -233,6 +235,16 @@ func (c *metaClient) Lock(ctx context.Context, in *LockRequest, opts ...grpc.Cal
 	return out, nil
 }
 
+func (c *metaClient) Room(ctx context.Context, in *RoomRequest, opts ...grpc.CallOption) (*RoomReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RoomReply)
+	err := c.cc.Invoke(ctx, Meta_Room_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MetaServer is the server API for Meta service.
 // All implementations must embed UnimplementedMetaServer
 // for forward compatibility.
@@ -246,13 +258,14 @@ type MetaServer interface {
 	Layout(context.Context, *LayoutRequest) (*LayoutReply, error)
 	Getxattr(context.Context, *XattrRequest) (*XattrReply, error)
 	Listxattr(context.Context, *InoRequest) (*ListxattrReply, error)
-	Statfs(context.Context, *Empty) (*StatfsReply, error)
+	Statfs(context.Context, *InoRequest) (*StatfsReply, error)
 	OpenSession(context.Context, *Mount) (*Session, error)
 	CloseSession(context.Context, *Session) (*Empty, error)
 	Attach(grpc.BidiStreamingServer[FromMount, Notice]) error
 	Pin(context.Context, *PinRequest) (*AttrReply, error)
 	AllocInos(context.Context, *AllocInosRequest) (*InoRange, error)
 	Lock(context.Context, *LockRequest) (*LockReply, error)
+	Room(context.Context, *RoomRequest) (*RoomReply, error)
 	mustEmbedUnimplementedMetaServer()
 }
 
@@ -290,7 +303,7 @@ func (UnimplementedMetaServer) Getxattr(context.Context, *XattrRequest) (*XattrR
 func (UnimplementedMetaServer) Listxattr(context.Context, *InoRequest) (*ListxattrReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Listxattr not implemented")
 }
-func (UnimplementedMetaServer) Statfs(context.Context, *Empty) (*StatfsReply, error) {
+func (UnimplementedMetaServer) Statfs(context.Context, *InoRequest) (*StatfsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Statfs not implemented")
 }
 func (UnimplementedMetaServer) OpenSession(context.Context, *Mount) (*Session, error) {
@@ -310,6 +323,9 @@ func (UnimplementedMetaServer) AllocInos(context.Context, *AllocInosRequest) (*I
 }
 func (UnimplementedMetaServer) Lock(context.Context, *LockRequest) (*LockReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Lock not implemented")
+}
+func (UnimplementedMetaServer) Room(context.Context, *RoomRequest) (*RoomReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Room not implemented")
 }
 func (UnimplementedMetaServer) mustEmbedUnimplementedMetaServer() {}
 func (UnimplementedMetaServer) testEmbeddedByValue()              {}
@@ -495,7 +511,7 @@ func _Meta_Listxattr_Handler(srv interface{}, ctx context.Context, dec func(inte
 }
 
 func _Meta_Statfs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(Empty)
+	in := new(InoRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -507,7 +523,7 @@ func _Meta_Statfs_Handler(srv interface{}, ctx context.Context, dec func(interfa
 		FullMethod: Meta_Statfs_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(MetaServer).Statfs(ctx, req.(*Empty))
+		return srv.(MetaServer).Statfs(ctx, req.(*InoRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -609,6 +625,24 @@ func _Meta_Lock_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Meta_Room_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RoomRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MetaServer).Room(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Meta_Room_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MetaServer).Room(ctx, req.(*RoomRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Meta_ServiceDesc is the grpc.ServiceDesc for Meta service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -676,6 +710,10 @@ var Meta_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Lock",
 			Handler:    _Meta_Lock_Handler,
 		},
+		{
+			MethodName: "Room",
+			Handler:    _Meta_Room_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -702,6 +740,9 @@ const (
 	Cluster_Raft_FullMethodName         = "/dfs.meta.v1.Cluster/Raft"
 	Cluster_Explain_FullMethodName      = "/dfs.meta.v1.Cluster/Explain"
 	Cluster_Locks_FullMethodName        = "/dfs.meta.v1.Cluster/Locks"
+	Cluster_SetQuota_FullMethodName     = "/dfs.meta.v1.Cluster/SetQuota"
+	Cluster_RemoveQuota_FullMethodName  = "/dfs.meta.v1.Cluster/RemoveQuota"
+	Cluster_Quotas_FullMethodName       = "/dfs.meta.v1.Cluster/Quotas"
 )
 
 // ClusterClient is the client API for Cluster service.
@@ -721,6 +762,9 @@ type ClusterClient interface {
 	Raft(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*RaftReply, error)
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainReply, error)
 	Locks(ctx context.Context, in *LocksRequest, opts ...grpc.CallOption) (*LocksReply, error)
+	SetQuota(ctx context.Context, in *SetQuotaRequest, opts ...grpc.CallOption) (*Empty, error)
+	RemoveQuota(ctx context.Context, in *QuotaOf, opts ...grpc.CallOption) (*Empty, error)
+	Quotas(ctx context.Context, in *QuotasRequest, opts ...grpc.CallOption) (*QuotasReply, error)
 }
 
 type clusterClient struct {
@@ -861,6 +905,36 @@ func (c *clusterClient) Locks(ctx context.Context, in *LocksRequest, opts ...grp
 	return out, nil
 }
 
+func (c *clusterClient) SetQuota(ctx context.Context, in *SetQuotaRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Cluster_SetQuota_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) RemoveQuota(ctx context.Context, in *QuotaOf, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Cluster_RemoveQuota_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterClient) Quotas(ctx context.Context, in *QuotasRequest, opts ...grpc.CallOption) (*QuotasReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QuotasReply)
+	err := c.cc.Invoke(ctx, Cluster_Quotas_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ClusterServer is the server API for Cluster service.
 // All implementations must embed UnimplementedClusterServer
 // for forward compatibility.
@@ -878,6 +952,9 @@ type ClusterServer interface {
 	Raft(context.Context, *Empty) (*RaftReply, error)
 	Explain(context.Context, *ExplainRequest) (*ExplainReply, error)
 	Locks(context.Context, *LocksRequest) (*LocksReply, error)
+	SetQuota(context.Context, *SetQuotaRequest) (*Empty, error)
+	RemoveQuota(context.Context, *QuotaOf) (*Empty, error)
+	Quotas(context.Context, *QuotasRequest) (*QuotasReply, error)
 	mustEmbedUnimplementedClusterServer()
 }
 
@@ -926,6 +1003,15 @@ func (UnimplementedClusterServer) Explain(context.Context, *ExplainRequest) (*Ex
 }
 func (UnimplementedClusterServer) Locks(context.Context, *LocksRequest) (*LocksReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Locks not implemented")
+}
+func (UnimplementedClusterServer) SetQuota(context.Context, *SetQuotaRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetQuota not implemented")
+}
+func (UnimplementedClusterServer) RemoveQuota(context.Context, *QuotaOf) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveQuota not implemented")
+}
+func (UnimplementedClusterServer) Quotas(context.Context, *QuotasRequest) (*QuotasReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Quotas not implemented")
 }
 func (UnimplementedClusterServer) mustEmbedUnimplementedClusterServer() {}
 func (UnimplementedClusterServer) testEmbeddedByValue()                 {}
@@ -1182,6 +1268,60 @@ func _Cluster_Locks_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cluster_SetQuota_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetQuotaRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).SetQuota(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_SetQuota_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).SetQuota(ctx, req.(*SetQuotaRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_RemoveQuota_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QuotaOf)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).RemoveQuota(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_RemoveQuota_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).RemoveQuota(ctx, req.(*QuotaOf))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Cluster_Quotas_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QuotasRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServer).Quotas(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cluster_Quotas_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServer).Quotas(ctx, req.(*QuotasRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Cluster_ServiceDesc is the grpc.ServiceDesc for Cluster service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1240,6 +1380,18 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Locks",
 			Handler:    _Cluster_Locks_Handler,
+		},
+		{
+			MethodName: "SetQuota",
+			Handler:    _Cluster_SetQuota_Handler,
+		},
+		{
+			MethodName: "RemoveQuota",
+			Handler:    _Cluster_RemoveQuota_Handler,
+		},
+		{
+			MethodName: "Quotas",
+			Handler:    _Cluster_Quotas_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -88,8 +88,8 @@ func (c *Client) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
 }
 
 // Statfs implements fs.Meta.
-func (c *Client) Statfs(ctx context.Context) (fs.Statfs, error) {
-	rep, err := unary(ctx, c, "statfs", &metapb.Empty{}, unchecked, metapb.MetaClient.Statfs)
+func (c *Client) Statfs(ctx context.Context, ino fs.Ino) (fs.Statfs, error) {
+	rep, err := unary(ctx, c, "statfs", &metapb.InoRequest{Ino: uint64(ino)}, checkInoRequest, metapb.MetaClient.Statfs)
 	return fromStatfs(rep), err
 }
 

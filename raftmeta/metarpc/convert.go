@@ -87,9 +87,9 @@ func fromListing(l *metapb.ReaddirReply) fs.Listing {
 }
 
 func toStatfs(s fs.Statfs) *metapb.StatfsReply {
-	return &metapb.StatfsReply{TotalBytes: s.TotalBytes, FreeBytes: s.FreeBytes, Inodes: s.Inodes}
+	return &metapb.StatfsReply{TotalBytes: s.TotalBytes, FreeBytes: s.FreeBytes, Inodes: s.Inodes, InodesLimit: s.InodesLimit}
 }
 
 func fromStatfs(s *metapb.StatfsReply) fs.Statfs {
-	return fs.Statfs{TotalBytes: s.GetTotalBytes(), FreeBytes: s.GetFreeBytes(), Inodes: s.GetInodes()}
+	return fs.Statfs{TotalBytes: s.GetTotalBytes(), FreeBytes: s.GetFreeBytes(), Inodes: s.GetInodes(), InodesLimit: s.GetInodesLimit()}
 }

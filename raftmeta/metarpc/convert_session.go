@@ -45,11 +45,11 @@ func fromBeat(b *metapb.Beat) fs.Beat {
 }
 
 func toNotice(n fs.Notice) *metapb.Notice {
-	return &metapb.Notice{Ack: n.Ack, Nodes: each(n.Nodes, toNodeInfo), MinReplicas: uint32(n.MinReplicas),
+	return &metapb.Notice{Ack: n.Ack, Nodes: each(n.Nodes, toNodeInfo), MinReplicas: uint32(n.MinReplicas), Limits: n.Limits,
 		Term: n.Term, Recalls: toRecalls(n.Recalls), Tickets: n.Tickets}
 }
 
 func fromNotice(n *metapb.Notice) fs.Notice {
 	return fs.Notice{Ack: n.GetAck(), Nodes: each(n.GetNodes(), fromNodeInfo), MinReplicas: int(n.GetMinReplicas()),
-		Term: n.GetTerm(), Recalls: fromRecalls(n.GetRecalls()), Tickets: n.GetTickets()}
+		Limits: n.GetLimits(), Term: n.GetTerm(), Recalls: fromRecalls(n.GetRecalls()), Tickets: n.GetTickets()}
 }

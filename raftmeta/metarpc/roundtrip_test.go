@@ -24,6 +24,11 @@ func exactCalls() []exact {
 		layout  = fill[fs.Layout]()
 		listing = fill[fs.Listing]()
 		statfs  = fill[fs.Statfs]()
+		room    = fill[fs.Room]()
+		quotas  = fill[[]fs.Quota]()
+		limits  = fill[fs.LimitChange]()
+		tree    = fs.QuotaOf{Path: "/t\xff"}
+		user    = fs.QuotaOf{User: true, UID: 5}
 		result  = fill[fs.TxResult]()
 		node    = fill[fs.NodeInfo]()
 		status  = fill[fs.Status]()
@@ -62,7 +67,14 @@ func exactCalls() []exact {
 		{"layout", []any{fs.Ino(7), uint64(8), uint64(9)}, &layout, func(ctx context.Context, c *Client) (any, error) { return c.Layout(ctx, 7, 8, 9) }},
 		{"getxattr", []any{fs.Ino(7), "user.x"}, []byte{0, 1, 255}, func(ctx context.Context, c *Client) (any, error) { return c.Getxattr(ctx, 7, "user.x") }},
 		{"listxattr", []any{fs.Ino(7)}, []string{"user.a", "user.\xff"}, func(ctx context.Context, c *Client) (any, error) { return c.Listxattr(ctx, 7) }},
-		{"statfs", nil, statfs, func(ctx context.Context, c *Client) (any, error) { return c.Statfs(ctx) }},
+		{"statfs", []any{fs.Ino(7)}, statfs, func(ctx context.Context, c *Client) (any, error) { return c.Statfs(ctx, 7) }},
+		{"room", []any{session, fs.Ino(7), uint64(8), uint64(9)}, room, func(ctx context.Context, c *Client) (any, error) { return c.Room(ctx, session, 7, 8, 9) }},
+		{"set quota", []any{tree, limits}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.SetQuota(ctx, tree, limits) }},
+		{"set quota", []any{user, limits}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.SetQuota(ctx, user, limits) }},
+		{"remove quota", []any{tree}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.RemoveQuota(ctx, tree) }},
+		{"quotas", []any{fs.QuotaID{User: true, Number: 8}, 9, true}, quotas, func(ctx context.Context, c *Client) (any, error) {
+			return c.Quotas(ctx, fs.QuotaID{User: true, Number: 8}, 9, true)
+		}},
 		{"open", []any{mount}, session, func(ctx context.Context, c *Client) (any, error) { return c.OpenSession(ctx, mount) }},
 		{"close", []any{session}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.CloseSession(ctx, session) }},
 		{"pin", []any{session, fs.Ino(7)}, attr, func(ctx context.Context, c *Client) (any, error) { return c.Pin(ctx, session, 7) }},

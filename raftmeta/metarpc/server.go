@@ -29,6 +29,7 @@ type Services struct {
 	Membership fs.Membership
 	Tokens     fs.JoinTokens // nil: none
 	Locks      fs.LockLister // nil: none
+	Quotas     fs.Quotas     // nil: none
 	Logger     *slog.Logger  // nil: none
 }
 
@@ -46,7 +47,8 @@ func Register(r grpc.ServiceRegistrar, s Services) *Server {
 	srv.encoded, _ = s.Meta.(encodedCommitter)
 	metapb.RegisterMetaServer(r, srv)
 	if s.Admin != nil || s.Membership != nil {
-		metapb.RegisterClusterServer(r, &clusterServer{admin: s.Admin, membership: s.Membership, tokens: s.Tokens, locks: s.Locks, limit: srv.limit})
+		metapb.RegisterClusterServer(r, &clusterServer{admin: s.Admin, membership: s.Membership, tokens: s.Tokens, locks: s.Locks,
+			quotas: s.Quotas, limit: srv.limit})
 	}
 	return srv
 }

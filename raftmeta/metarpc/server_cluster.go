@@ -14,6 +14,7 @@ type clusterServer struct {
 	membership fs.Membership
 	tokens     fs.JoinTokens
 	locks      fs.LockLister
+	quotas     fs.Quotas
 	limit      *limiter
 }
 

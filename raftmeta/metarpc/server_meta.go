@@ -95,8 +95,9 @@ func (s *Server) Listxattr(ctx context.Context, r *metapb.InoRequest) (*metapb.L
 }
 
 // Statfs implements metapb.MetaServer.
-func (s *Server) Statfs(ctx context.Context, r *metapb.Empty) (*metapb.StatfsReply, error) {
-	return serve(ctx, s.limit, r, unchecked, func(ctx context.Context, _ *metapb.Empty) (fs.Statfs, error) {
-		return s.meta.Statfs(ctx)
+func (s *Server) Statfs(ctx context.Context, r *metapb.InoRequest) (*metapb.StatfsReply, error) {
+	return serve(ctx, s.limit, r, unchecked, func(ctx context.Context, r *metapb.InoRequest) (fs.Statfs, error) {
+		// A mount of an older version names no inode.
+		return s.meta.Statfs(ctx, max(fs.Ino(r.GetIno()), fs.RootIno))
 	}, toStatfs)
 }

@@ -68,8 +68,26 @@ func (f *fakeMeta) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) 
 	return answer[[]string](f.do(ctx, "listxattr", ino))
 }
 
-func (f *fakeMeta) Statfs(ctx context.Context) (fs.Statfs, error) {
-	return answer[fs.Statfs](f.do(ctx, "statfs"))
+func (f *fakeMeta) Statfs(ctx context.Context, ino fs.Ino) (fs.Statfs, error) {
+	return answer[fs.Statfs](f.do(ctx, "statfs", ino))
+}
+
+func (f *fakeMeta) Room(ctx context.Context, s fs.Session, ino fs.Ino, want, held uint64) (fs.Room, error) {
+	return answer[fs.Room](f.do(ctx, "room", s, ino, want, held))
+}
+
+func (f *fakeMeta) SetQuota(ctx context.Context, of fs.QuotaOf, change fs.LimitChange) error {
+	_, err := f.do(ctx, "set quota", of, change)
+	return err
+}
+
+func (f *fakeMeta) RemoveQuota(ctx context.Context, of fs.QuotaOf) error {
+	_, err := f.do(ctx, "remove quota", of)
+	return err
+}
+
+func (f *fakeMeta) Quotas(ctx context.Context, after fs.QuotaID, limit int, all bool) ([]fs.Quota, error) {
+	return answer[[]fs.Quota](f.do(ctx, "quotas", after, limit, all))
 }
 
 func (f *fakeMeta) OpenSession(ctx context.Context, who fs.Mount) (fs.Session, error) {
@@ -170,7 +188,7 @@ func newNetwork(t *testing.T) *network {
 }
 
 func (n *network) serve(addr string, m *fakeMeta) {
-	n.serveServices(addr, Services{Meta: m, Admin: m, Membership: m, Tokens: m, Locks: m})
+	n.serveServices(addr, Services{Meta: m, Admin: m, Membership: m, Tokens: m, Locks: m, Quotas: m})
 }
 
 func (n *network) serveEncoded(addr string, m *encodedMeta) { n.serveServices(addr, Services{Meta: m}) }

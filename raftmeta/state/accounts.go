@@ -15,11 +15,12 @@ type account struct {
 	phase  treePhase // of a tree
 	doomed bool      // of a tree: its quota was removed before its usage was counted, or while another tree was
 
-	key    []byte
-	exists bool
-	dirty  bool
-	moved  bool     // by the operation at hand
-	before fs.Usage // as that found it
+	key     []byte
+	exists  bool
+	limited bool // as it was read
+	dirty   bool
+	moved   bool     // by the operation at hand
+	before  fs.Usage // as that found it
 }
 
 func (a *account) wire(c *wire.Coder) {
@@ -38,6 +39,7 @@ type accounting struct {
 	walking fs.Ino // the tree that is being counted, or left; 0: none
 	sweep   fs.Ino // while that is left, and its directories have been: the next inode to look at
 	waiting uint64 // trees whose turn comes after that
+	limited uint64 // accounts with a limit
 }
 
 func (r *accounting) wire(c *wire.Coder) {
@@ -45,6 +47,7 @@ func (r *accounting) wire(c *wire.Coder) {
 	wire.Uint(c, &r.walking)
 	wire.Uint(c, &r.sweep)
 	c.Uint64(&r.waiting)
+	c.Uint64(&r.limited)
 }
 
 // ledger is the accounts as a change sees them.
@@ -76,6 +79,7 @@ func readAccount(r Reader, key []byte) (*account, error) {
 	a := &account{key: key}
 	var err error
 	a.exists, err = get(r, key, a)
+	a.limited = a.limits != fs.Limits{}
 	return a, err
 }
 
@@ -226,14 +230,17 @@ func (c *change) afford() error {
 
 // closeBooks stores the accounts. One of a user that has nothing, and no limits, needs no record.
 func (c *change) closeBooks() error {
-	if c.ledger.dirty {
-		if err := c.kv.Set([]byte(keyAccounting), encode(&c.ledger.accounting)); err != nil {
-			return err
-		}
-	}
 	for _, a := range c.ledger.order {
 		if !a.dirty {
 			continue
+		}
+		switch limited := a.exists && a.limits != (fs.Limits{}); {
+		case limited && !a.limited:
+			c.ledger.limited++
+			c.ledger.dirty = true
+		case !limited && a.limited:
+			c.ledger.limited--
+			c.ledger.dirty = true
 		}
 		empty := a.key[0] == keyUser && a.used == (fs.Usage{}) && a.limits == (fs.Limits{})
 		var err error
@@ -245,6 +252,9 @@ func (c *change) closeBooks() error {
 		if err != nil {
 			return err
 		}
+	}
+	if c.ledger.dirty {
+		return c.kv.Set([]byte(keyAccounting), encode(&c.ledger.accounting))
 	}
 	return nil
 }

@@ -113,8 +113,11 @@ func (a *audit) lies(tree, in fs.Ino) bool {
 
 // checkWalk looks at the accounts of trees, and at what is under way.
 func (a *audit) checkWalk() {
-	now, waiting := a.accounting, uint64(0)
+	now, waiting, limited := a.accounting, uint64(0), uint64(0)
 	for key, b := range a.accounts {
+		if b.limits != (fs.Limits{}) {
+			limited++
+		}
 		if key[0] != keyTree {
 			continue
 		}
@@ -133,8 +136,8 @@ func (a *audit) checkWalk() {
 			a.fault("tree %d is %+v, its directory %+v, walked through is %d", ino, b, d, now.walking)
 		}
 	}
-	if waiting != now.waiting || len(a.walks) > 0 && now.walking == 0 || now.sweep != 0 && now.walking == 0 {
-		a.fault("%d trees wait and %d directories: %+v", waiting, len(a.walks), now)
+	if waiting != now.waiting || limited != now.limited || len(a.walks) > 0 && now.walking == 0 || now.sweep != 0 && now.walking == 0 {
+		a.fault("%d trees wait, and %d directories; %d accounts have limits: %+v", waiting, len(a.walks), limited, now)
 	}
 	for dir := range a.walks {
 		if d := a.inodes[dir]; d != nil && !d.IsDir() {

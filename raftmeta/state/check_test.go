@@ -159,7 +159,7 @@ func TestCheck_NoticesWrongRecords(t *testing.T) {
 	}
 	var now accounting
 	for what, change := range map[string]func(){
-		"walking": func() { now.walking = 0 }, "waiting": func() { now.waiting++ }, "sweep": func() { now.walking, now.sweep = 0, 1 },
+		"walking": func() { now.walking = 0 }, "waiting": func() { now.waiting++ }, "limited": func() { now.limited++ }, "sweep": func() { now.walking, now.sweep = 0, 1 },
 	} {
 		now = accounting{}
 		alter("accounting: "+what, []byte(keyAccounting), &now, change)

@@ -28,7 +28,7 @@ var golden = map[string]struct {
 		target: "to", nameless: true, xattrBytes: 16, home: 17, wards: 18, counted: true, tree: 19}, "02020aff03010304050607101214160c0d0e0f02746f0110111213"},
 	"account": {&account{used: fs.Usage{Bytes: 300, Inodes: 1}, limits: fs.Limits{Bytes: 2, Inodes: 3}, outer: 4, phase: treeCounted,
 		doomed: true}, "01ac02010203040201"},
-	"accounting": {&accounting{census: 300, walking: 2, sweep: 3, waiting: 4}, "01ac02020304"},
+	"accounting": {&accounting{census: 300, walking: 2, sweep: 3, waiting: 4, limited: 5}, "01ac0202030405"},
 	"progress":   {&progress{past: 300}, "01ac02"},
 	"home":       {&homeCount{1}, "0101"},
 	"dentry":     {&dentry{ino: 2, typ: fs.TypeDir, cookie: 3}, "01020403"},

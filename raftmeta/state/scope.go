@@ -223,6 +223,11 @@ func (b Bound) Listxattr(ino fs.Ino) ([]string, error) {
 	return admitted(b, ino, func() ([]string, error) { return b.v.Listxattr(ino) })
 }
 
+// Statfs is View's.
+func (b Bound) Statfs(ino fs.Ino, whole fs.Statfs) (fs.Statfs, error) {
+	return admitted(b, ino, func() (fs.Statfs, error) { return b.v.Statfs(ino, whole) })
+}
+
 // Maps reports whether the bytes [off, off+n) of a file are those from blobOff on of a blob, in however many extents.
 func (v View) Maps(ino fs.Ino, off uint64, id fs.BlobID, blobOff, n uint32) (bool, error) {
 	at, end := off, off+uint64(n)

@@ -13,7 +13,14 @@ func (v View) Accounting() (bool, error) { return has(v.r, []byte(keyAccounting)
 func (v View) Surveying() (bool, error) {
 	var a accounting
 	_, err := get(v.r, []byte(keyAccounting), &a)
-	return a != accounting{}, err
+	return a.census != 0 || a.walking != 0 || a.waiting > 0, err
+}
+
+// Limited reports whether there is a limit at all.
+func (v View) Limited() (bool, error) {
+	var a accounting
+	_, err := get(v.r, []byte(keyAccounting), &a)
+	return a.limited > 0, err
 }
 
 // Quotas lists the quotas behind one, at most limit; of users only those with limits, unless all is said.

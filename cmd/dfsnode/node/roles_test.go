@@ -33,7 +33,7 @@ var allowed = map[pki.Role]string{
 		/dfs.meta.v1.Meta/Commit /dfs.meta.v1.Meta/Abort /dfs.meta.v1.Meta/Lookup /dfs.meta.v1.Meta/Getattr
 		/dfs.meta.v1.Meta/Readdir /dfs.meta.v1.Meta/Readlink /dfs.meta.v1.Meta/Layout /dfs.meta.v1.Meta/Getxattr
 		/dfs.meta.v1.Meta/Listxattr /dfs.meta.v1.Meta/Statfs /dfs.meta.v1.Meta/OpenSession /dfs.meta.v1.Meta/CloseSession
-		/dfs.meta.v1.Meta/Attach /dfs.meta.v1.Meta/Pin /dfs.meta.v1.Meta/AllocInos /dfs.meta.v1.Meta/Lock
+		/dfs.meta.v1.Meta/Attach /dfs.meta.v1.Meta/Pin /dfs.meta.v1.Meta/AllocInos /dfs.meta.v1.Meta/Lock /dfs.meta.v1.Meta/Room
 		/dfs.blob.v1.Blobs/Stage /dfs.blob.v1.Blobs/Get /dfs.blob.v1.Blobs/Usage
 		/dfs.blob.v1.Blobs/Commit /dfs.blob.v1.Blobs/Drop /dfs.blob.v1.Blobs/Delete /dfs.blob.v1.Blobs/List`,
 	pki.RoleMount: `
@@ -43,13 +43,14 @@ var allowed = map[pki.Role]string{
 		/dfs.meta.v1.Meta/Commit /dfs.meta.v1.Meta/Abort /dfs.meta.v1.Meta/Lookup /dfs.meta.v1.Meta/Getattr
 		/dfs.meta.v1.Meta/Readdir /dfs.meta.v1.Meta/Readlink /dfs.meta.v1.Meta/Layout /dfs.meta.v1.Meta/Getxattr
 		/dfs.meta.v1.Meta/Listxattr /dfs.meta.v1.Meta/Statfs /dfs.meta.v1.Meta/OpenSession /dfs.meta.v1.Meta/CloseSession
-		/dfs.meta.v1.Meta/Attach /dfs.meta.v1.Meta/Pin /dfs.meta.v1.Meta/AllocInos /dfs.meta.v1.Meta/Lock
+		/dfs.meta.v1.Meta/Attach /dfs.meta.v1.Meta/Pin /dfs.meta.v1.Meta/AllocInos /dfs.meta.v1.Meta/Lock /dfs.meta.v1.Meta/Room
 		/dfs.blob.v1.Blobs/Stage /dfs.blob.v1.Blobs/Get /dfs.blob.v1.Blobs/Usage`,
 	pki.RoleAdmin: `
 		/dfs.cluster.v1.Certificates/Renew
 		/dfs.meta.v1.Cluster/PutToken /dfs.meta.v1.Cluster/Tokens /dfs.meta.v1.Cluster/RevokeToken
 		/dfs.meta.v1.Cluster/Status /dfs.meta.v1.Cluster/Transactions /dfs.meta.v1.Cluster/Transaction
 		/dfs.meta.v1.Cluster/Removal /dfs.meta.v1.Cluster/RemoveNode
+		/dfs.meta.v1.Cluster/SetQuota /dfs.meta.v1.Cluster/RemoveQuota /dfs.meta.v1.Cluster/Quotas
 		/dfs.meta.v1.Cluster/Raft /dfs.meta.v1.Cluster/Explain /dfs.meta.v1.Cluster/Locks /dfs.meta.v1.Meta/Getattr
 		/grpc.health.v1.Health/Check /grpc.health.v1.Health/List /grpc.health.v1.Health/Watch`,
 }

@@ -223,7 +223,7 @@ func TestBoundMount_SeesAndChangesItsSubtree(t *testing.T) {
 	if err := h.Fsync(ctx, false); err != nil {
 		t.Errorf("an open file without a name: %v", err)
 	}
-	if _, err := m.Statfs(ctx); err != nil {
+	if _, err := m.Statfs(ctx, m.Root()); err != nil {
 		t.Error(err)
 	}
 }
