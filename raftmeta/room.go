@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -61,16 +62,21 @@ func (n *Node) room(ctx context.Context, s fs.Session, ino fs.Ino, want, held ui
 }
 
 // spaceLeft is how many bytes the cluster has room for at least: what is free on the node that is the last of those that
-// are needed for a commit.
+// are needed for a commit. While gossip knows of no node at all nothing is known of space either.
 func (n *Node) spaceLeft(news fs.Notice) uint64 {
 	var free []uint64
+	known := false
 	for i := range news.Nodes {
 		node := &news.Nodes[i]
+		known = known || node.State != fs.NodeUnknown
 		if (node.State == fs.NodeAlive || node.State == fs.NodeSuspect) && !node.Load.ReadOnly {
 			free = append(free, node.Load.DiskFreeBytes)
 		}
 	}
-	if len(free) < max(news.MinReplicas, 1) {
+	switch {
+	case !known:
+		return math.MaxUint64
+	case len(free) < max(news.MinReplicas, 1):
 		return 0
 	}
 	slices.SortFunc(free, func(a, b uint64) int { return cmp.Compare(b, a) })

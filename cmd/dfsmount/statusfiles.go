@@ -47,8 +47,12 @@ func (m *mounter) describeStatus(client *mount.Client, began time.Time) string {
 	if gone {
 		cluster = "DOES NOT ANSWER: calls fail when it has not done so for op-timeout; dfs doctor says why"
 	}
-	return fmt.Sprintf("cluster: %s\nlast answer: %s ago\nmounted from: %s\nprocess: %d\nup: %s\n", cluster, since.Round(time.Millisecond),
-		client.Source, os.Getpid(), time.Since(began).Round(time.Second))
+	room := "enough"
+	if client.FS.Limited() {
+		room = "as the cluster grants it: there are quotas, or little space is left"
+	}
+	return fmt.Sprintf("cluster: %s\nlast answer: %s ago\nroom for writes: %s\nmounted from: %s\nprocess: %d\nup: %s\n", cluster, since.Round(time.Millisecond),
+		room, client.Source, os.Getpid(), time.Since(began).Round(time.Second))
 }
 
 // describeNodes lists the nodes as the leader last told of them.

@@ -34,6 +34,9 @@ func (n *nodes) limited() bool {
 	return n.last.Limits
 }
 
+// Limited reports whether the cluster has said that there are quotas, or little space, so that writes wait for room.
+func (f *FS) Limited() bool { return f.nodes.limited() }
+
 // Nodes are the storage nodes as the leader last told them; none before its first notice.
 func (f *FS) Nodes() []fs.NodeInfo {
 	f.nodes.mu.Lock()

@@ -145,7 +145,7 @@ func TestDecode_WhatIsCutOffOrHasMoreIsMalformed(t *testing.T) {
 func TestDecode_WhatIsNewerIsUnknown(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"kind 0":    {0},
-		"kind 15":   {15},
+		"kind 18":   {18},
 		"kind 255":  {255, 1},
 		"operation": Encode(&Tx{fs.Tx{Ops: []fs.Op{&fs.Access{}}}}),
 	} {
