@@ -22,6 +22,7 @@ func BenchmarkApply_Creates(b *testing.B) {
 		return a
 	}
 	do(&command.Init{Cluster: "c", Replicas: 3, MinReplicas: 2, InlineMax: 4096, SessionTimeout: 1})
+	do(&command.KeepAccounts{})
 	s := do(&command.OpenSession{}).Session
 	seq := uint64(0)
 	for b.Loop() {
