@@ -82,22 +82,30 @@ type Quotas interface {
 
 // Room is how much more may be written into a file before a quota, or the space of the cluster, may be exhausted.
 type Room struct {
-	// Bytes may be taken into memory until the grant's time is over: they will find room when they are flushed.
+	// Bytes may be taken into memory until the grant's time is over: they will find room when they are flushed. 0: there is none
+	// to be granted.
 	Bytes uint64
 	// Millis is how long the grant lasts, from the moment that it was asked for.
 	Millis int64
-	// Wait says, where Bytes is less than was asked for, that others hold grants, or the session itself has
-	// something unflushed: ask again, later. Otherwise what is written
-	// has to be flushed at once, and the answer to that is the answer to the write.
+	// Wait says, where nothing is granted, that grants are in the way, the session's own too: it returns those, and asks again,
+	// later. Otherwise what is left is the session's for a while, as far as it wanted it: what it writes now is flushed at once,
+	// and the answer to that is the answer to the write.
 	Wait bool
 	// Left is how many bytes really are left, whoever holds grants.
 	Left uint64
 }
 
+// Return gives back, when All is said, whatever room the session was granted before; of that it has Held bytes in memory that
+// are still to be flushed.
+type Return struct {
+	All  bool
+	Held uint64
+}
+
 // Space grants room for what mounts have not flushed yet, so that write(2) itself says ErrQuota and ErrNoSpace. A grant is kept in
 // the leader's memory: after a change of leaders what is flushed may still be refused.
 type Space interface {
-	// Room asks for want bytes that a session is about to write into a file, in addition to the held bytes that it has not
-	// flushed yet. It need not be asked before a Notice has said so (see Notice.Limits). ErrFenced, ErrNotExist.
-	Room(ctx context.Context, s Session, ino Ino, want, held uint64) (Room, error)
+	// Room asks for want bytes that a session is about to write into a file. It need not be asked before a Notice has said so
+	// (see Notice.Limits). ErrFenced, ErrNotExist.
+	Room(ctx context.Context, s Session, ino Ino, want uint64, back Return) (Room, error)
 }

@@ -157,36 +157,39 @@ func TestRoom_IsGrantedAgainstTheQuotaAndToSessionsOfTheirOwners(t *testing.T) {
 			Load: fs.Load{DiskTotalBytes: 1 << 40, DiskFreeBytes: free, ReadOnly: readOnly}}
 	}
 	space(1<<40, true)
-	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, 0); err != nil || r.Bytes != 0 {
+	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, fs.Return{}); err != nil || r.Bytes != 0 {
 		t.Errorf("no node takes blobs: %+v, %v", r, err)
 	}
 	space(spaceMargin+4000, false)
-	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, 0); err != nil || r.Bytes != 2000 || r.Left != 4000 {
+	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, fs.Return{}); err != nil || r.Bytes != 2000 || r.Left != 4000 {
 		t.Errorf("little space: %+v, %v", r, err)
 	}
 	space(1<<40, false)
-	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, 0); err != nil || r.Bytes < 1<<20 {
+	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, fs.Return{}); err != nil || r.Bytes < 1<<20 {
+		t.Errorf("enough space: %+v, %v", r, err)
+	}
+	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, fs.Return{}); err != nil || r.Bytes < 1<<20 {
 		t.Errorf("without a quota: %+v, %v", r, err)
 	}
 	if err := n.SetQuota(c.ctx(), fs.QuotaOf{}, fs.LimitChange{SetBytes: true, Limits: fs.Limits{Bytes: 4000}}); err != nil {
 		t.Fatal(err)
 	}
 	c.eventually("it is counted", func() bool { return c.quota("/").State == fs.QuotaCounted })
-	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, 0); err != nil || r.Bytes != 2000 || r.Left != 4000 {
+	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 1000, fs.Return{}); err != nil || r.Bytes != 2000 || r.Left != 4000 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if r, err := n.Room(c.ctx(), other.Session, file.Ino, 1500, 0); err != nil || r.Bytes != 0 || !r.Wait {
+	if r, err := n.Room(c.ctx(), other.Session, file.Ino, 1500, fs.Return{}); err != nil || r.Bytes != 0 || !r.Wait {
 		t.Errorf("beside another's grant: %+v, %v", r, err)
 	}
-	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 4000, 0); err != nil || r.Bytes != 0 || r.Wait {
+	if r, err := n.Room(c.ctx(), s.Session, file.Ino, 4000, fs.Return{All: true}); err != nil || r.Bytes != 0 || r.Wait {
 		t.Errorf("more than is left: %+v, %v", r, err)
 	}
 	gone := s.Session
 	gone.Epoch++
-	if _, err := n.Room(c.ctx(), gone, file.Ino, 1, 0); !errors.Is(err, fs.ErrFenced) {
+	if _, err := n.Room(c.ctx(), gone, file.Ino, 1, fs.Return{}); !errors.Is(err, fs.ErrFenced) {
 		t.Error(err)
 	}
-	if _, err := n.Room(c.ctx(), s.Session, 999, 1, 0); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := n.Room(c.ctx(), s.Session, 999, 1, fs.Return{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }

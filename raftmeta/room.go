@@ -23,15 +23,15 @@ const (
 var clusterSpace = fs.QuotaID{}
 
 // Room implements fs.Space.
-func (n *Node) Room(ctx context.Context, s fs.Session, ino fs.Ino, want, held uint64) (fs.Room, error) {
-	granted, err := n.room(ctx, s, ino, want, held)
+func (n *Node) Room(ctx context.Context, s fs.Session, ino fs.Ino, want uint64, back fs.Return) (fs.Room, error) {
+	granted, err := n.room(ctx, s, ino, want, back)
 	if err != nil {
 		return fs.Room{}, fmt.Errorf("room for inode %d: %w", ino, err)
 	}
 	return granted, nil
 }
 
-func (n *Node) room(ctx context.Context, s fs.Session, ino fs.Ino, want, held uint64) (fs.Room, error) {
+func (n *Node) room(ctx context.Context, s fs.Session, ino fs.Ino, want uint64, back fs.Return) (fs.Room, error) {
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
 	r, err := n.leading(ctx)
@@ -58,7 +58,7 @@ func (n *Node) room(ctx context.Context, s fs.Session, ino fs.Ino, want, held ui
 	if left := n.spaceLeft(n.news()); left < r.sessions.shortage() {
 		list = append(list, room.Account{ID: clusterSpace, Left: left})
 	}
-	return r.rooms.Grant(s.ID, list, want, held, time.Now()), nil
+	return r.rooms.Grant(s.ID, list, want, back, time.Now()), nil
 }
 
 // spaceLeft is how many bytes the cluster has room for at least: what is free on the node that is the last of those that

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"dfs/fs"
 )
 
@@ -43,7 +45,8 @@ type FS struct {
 	bound     atomic.Bool               // the session may only read
 	roomTurn  atomic.Uint64             // room granted in an earlier turn counts no more
 
-	inoTurn chan struct{} // held by who asks for a range of inode numbers
+	asks    *semaphore.Weighted // for room: one each, or all of them by who returns all room
+	inoTurn chan struct{}       // held by who asks for a range of inode numbers
 
 	packMu  sync.Mutex    // see DESIGN.md, invariant 2
 	stages  chan struct{} // a token for each Stage under way
@@ -65,7 +68,7 @@ func New(ctx context.Context, cfg Config, meta fs.Meta, blobs Blobs) (*FS, error
 	f := &FS{
 		cfg: cfg, meta: meta, blobs: blobs, log: cfg.Logger,
 		pins: newPins(), table: newTable(), leases: newLeases(cfg.Boottime, cfg.LeasesMax), dirty: newDirtySet(), budget: newBudget(cfg.DirtyMax), doubts: newDoubts(),
-		accesses: newAccesses(), locks: newLocks(),
+		accesses: newAccesses(), locks: newLocks(), asks: semaphore.NewWeighted(asksMax),
 		inoTurn: make(chan struct{}, 1), stages: make(chan struct{}, stagesMax), fetches: make(chan struct{}, fetchesMax),
 	}
 	f.life, f.cancel = context.WithCancel(context.WithoutCancel(ctx))

@@ -22,45 +22,64 @@ type room struct {
 // roomPause is between two questions whether others have given back their grants.
 const roomPause = 100 * time.Millisecond
 
-// reserve makes sure that there is room for k bytes; the operation lock is held. through: there may be none, so they have to
-// be flushed before the write is answered.
-func (n *inode) reserve(ctx context.Context, f *FS, k int) (through bool, err error) {
+// asksMax is how many writers ask for room at once: all of those of one mount, but for one that returns what was granted.
+const asksMax = 1 << 20
+
+// reserve makes sure that there is room for k bytes; the operation lock is held. through, if it is not nil: there may be none, so
+// they have to be flushed before the write is answered, and then through is to be called.
+func (n *inode) reserve(ctx context.Context, f *FS, k int) (through func(), err error) {
 	if !f.nodes.limited() || n.takeRoom(f, k) {
-		return false, nil
+		return nil, nil
+	}
+	if err := f.asks.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	_, granted := n.askRoom(ctx, f, k, fs.Return{})
+	f.asks.Release(1)
+	if granted {
+		return nil, nil
 	}
 	var wait time.Duration // how long others may hold their grants, from the first answer on
-	for began, revoked := time.Now(), false; ; revoked = true {
-		asked, turn := time.Now(), f.roomTurn.Load()
-		r, err := f.askRoom(ctx, n, k)
-		if err != nil {
-			if ctx.Err() != nil {
-				return false, ctx.Err()
-			}
-			f.log.Debug("no room can be asked for; writing through", "ino", n.ino, "err", err)
-			return true, nil
+	for began := time.Now(); ; {
+		if err := f.asks.Acquire(ctx, asksMax); err != nil {
+			return nil, err
 		}
-		life := time.Duration(r.Millis) * time.Millisecond
-		wait = cmp.Or(wait, life)
-		if r.Bytes >= uint64(k) {
-			n.room = room{r.Bytes, asked.Add(life / 2), turn}
-			n.takeRoom(f, k)
-			return false, nil
+		r, granted := n.returnRoom(ctx, f, k)
+		wait = cmp.Or(wait, time.Duration(r.Millis)*time.Millisecond)
+		if !granted && ctx.Err() == nil && (!r.Wait || time.Since(began) > wait) {
+			return func() { f.asks.Release(asksMax) }, nil
 		}
-		switch {
-		case !revoked:
-			f.roomTurn.Add(1)
-		case !r.Wait || time.Since(began) > wait:
-			return true, nil
-		default:
-			if err := sleep(ctx, roomPause); err != nil {
-				return false, err
-			}
+		f.asks.Release(asksMax)
+		if granted {
+			return nil, nil
 		}
-		// What this mount has not flushed itself may be what is in the way. What becomes of it is its writers' to hear.
-		if err := f.flushAll(ctx); err != nil && ctx.Err() != nil {
-			return false, ctx.Err()
+		if err := sleep(ctx, roomPause); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// returnRoom asks for room when all that the mount was granted is returned and, as far as it was used, flushed. What becomes of that is
+// its writers' to hear. Nobody else asks meanwhile.
+func (n *inode) returnRoom(ctx context.Context, f *FS, k int) (r fs.Room, granted bool) {
+	f.roomTurn.Add(1)
+	if err := f.flushAll(ctx); err != nil {
+		f.log.Debug("not all could be flushed to make room", "err", err)
+	}
+	return n.askRoom(ctx, f, k, fs.Return{All: true, Held: uint64(f.budget.inUse())})
+}
+
+// askRoom asks the leader for room for k bytes, and takes it. Without an answer there is none, and nothing to wait for.
+func (n *inode) askRoom(ctx context.Context, f *FS, k int, back fs.Return) (r fs.Room, granted bool) {
+	asked, turn := time.Now(), f.roomTurn.Load()
+	r, err := f.roomFor(ctx, n, k, back)
+	if err != nil {
+		f.log.Debug("no room can be asked for", "ino", n.ino, "err", err)
+		return fs.Room{}, false
+	}
+	life := time.Duration(r.Millis) * time.Millisecond
+	n.room = room{r.Bytes, asked.Add(life / 2), turn}
+	return r, n.takeRoom(f, k)
 }
 
 // takeRoom takes k bytes of what was granted before; the operation lock is held.
@@ -72,15 +91,15 @@ func (n *inode) takeRoom(f *FS, k int) bool {
 	return true
 }
 
-// askRoom asks the leader. A session that turns out to be fenced is replaced, and the next one asked under.
-func (f *FS) askRoom(ctx context.Context, n *inode, k int) (fs.Room, error) {
+// roomFor asks the leader. A session that turns out to be fenced is replaced, and the next one asked under.
+func (f *FS) roomFor(ctx context.Context, n *inode, k int, back fs.Return) (fs.Room, error) {
 	return bounded(ctx, f, func(ctx context.Context) (fs.Room, error) {
 		for {
 			r, err := f.sessions.wait(ctx)
 			if err != nil {
 				return fs.Room{}, err
 			}
-			answer, err := f.meta.Room(ctx, r.Session, n.ino, uint64(k), uint64(f.budget.inUse()))
+			answer, err := f.meta.Room(ctx, r.Session, n.ino, uint64(k), back)
 			if !errors.Is(err, fs.ErrFenced) {
 				return answer, err
 			}
@@ -102,8 +121,8 @@ func (n *inode) writeThrough(ctx context.Context, f *FS, p []byte, off uint64, k
 	if !errors.Is(err, fs.ErrQuota) {
 		return 0, err
 	}
-	r, asked := f.askRoom(ctx, n, len(p))
-	if k := min(uint64(len(p)), r.Left); asked == nil && k > 0 && n.writeNow(ctx, f, p[:k], off, kill) == nil {
+	r, unknown := f.roomFor(ctx, n, len(p), fs.Return{All: true})
+	if k := min(uint64(len(p)), r.Left); unknown == nil && k > 0 && n.writeNow(ctx, f, p[:k], off, kill) == nil {
 		return int(k), nil
 	}
 	return 0, err

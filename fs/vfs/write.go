@@ -125,7 +125,8 @@ func (n *inode) writePiece(ctx context.Context, f *FS, p []byte, off uint64, kil
 	if err != nil {
 		return 0, err
 	}
-	if through {
+	if through != nil {
+		defer through()
 		return n.writeThrough(ctx, f, p, off, kill)
 	}
 	return len(p), n.writeStep(ctx, f, p, off, kill)

@@ -11,7 +11,7 @@ import (
 )
 
 // Room implements fs.Meta.
-func (m *Mount) Room(ctx context.Context, s fs.Session, ino fs.Ino, want, held uint64) (fs.Room, error) {
+func (m *Mount) Room(ctx context.Context, s fs.Session, ino fs.Ino, want uint64, back fs.Return) (fs.Room, error) {
 	if err := m.enter(ctx, "room"); err != nil {
 		return fs.Room{}, err
 	}
@@ -29,7 +29,7 @@ func (m *Mount) Room(ctx context.Context, s fs.Session, ino fs.Ino, want, held u
 			list = append(list, room.Account{ID: payers[i].ID, Left: payers[i].Left()})
 		}
 	}
-	return m.c.rooms.Grant(s.ID, list, want, held, time.Now()), nil
+	return m.c.rooms.Grant(s.ID, list, want, back, time.Now()), nil
 }
 
 // SetQuota sets or, without a change, removes a quota, has all of it counted and tells every mount.

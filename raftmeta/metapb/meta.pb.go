@@ -2133,7 +2133,8 @@ type RoomRequest struct {
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	Ino           uint64                 `protobuf:"varint,2,opt,name=ino,proto3" json:"ino,omitempty"`
 	Want          uint64                 `protobuf:"varint,3,opt,name=want,proto3" json:"want,omitempty"`
-	Held          uint64                 `protobuf:"varint,4,opt,name=held,proto3" json:"held,omitempty"`
+	ReturnAll     bool                   `protobuf:"varint,4,opt,name=return_all,json=returnAll,proto3" json:"return_all,omitempty"`
+	Held          uint64                 `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2187,6 +2188,13 @@ func (x *RoomRequest) GetWant() uint64 {
 		return x.Want
 	}
 	return 0
+}
+
+func (x *RoomRequest) GetReturnAll() bool {
+	if x != nil {
+		return x.ReturnAll
+	}
+	return false
 }
 
 func (x *RoomRequest) GetHeld() uint64 {
@@ -5406,12 +5414,14 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04wish\x18\x03 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"P\n" +
 	"\x10AllocInosRequest\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\f\n" +
-	"\x01n\x18\x02 \x01(\rR\x01n\"w\n" +
+	"\x01n\x18\x02 \x01(\rR\x01n\"\x96\x01\n" +
 	"\vRoomRequest\x12.\n" +
 	"\asession\x18\x01 \x01(\v2\x14.dfs.meta.v1.SessionR\asession\x12\x10\n" +
 	"\x03ino\x18\x02 \x01(\x04R\x03ino\x12\x12\n" +
-	"\x04want\x18\x03 \x01(\x04R\x04want\x12\x12\n" +
-	"\x04held\x18\x04 \x01(\x04R\x04held\"a\n" +
+	"\x04want\x18\x03 \x01(\x04R\x04want\x12\x1d\n" +
+	"\n" +
+	"return_all\x18\x04 \x01(\bR\treturnAll\x12\x12\n" +
+	"\x04held\x18\x05 \x01(\x04R\x04held\"a\n" +
 	"\tRoomReply\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x16\n" +
 	"\x06millis\x18\x02 \x01(\x03R\x06millis\x12\x12\n" +

@@ -32,8 +32,8 @@ func (c *Client) Quotas(ctx context.Context, after fs.QuotaID, limit int, all bo
 }
 
 // Room implements fs.Space.
-func (c *Client) Room(ctx context.Context, s fs.Session, ino fs.Ino, want, held uint64) (fs.Room, error) {
-	req := &metapb.RoomRequest{Session: toSession(s), Ino: uint64(ino), Want: want, Held: held}
+func (c *Client) Room(ctx context.Context, s fs.Session, ino fs.Ino, want uint64, back fs.Return) (fs.Room, error) {
+	req := &metapb.RoomRequest{Session: toSession(s), Ino: uint64(ino), Want: want, ReturnAll: back.All, Held: back.Held}
 	rep, err := unary(ctx, c, "room", req, checkRoom, metapb.MetaClient.Room)
 	return fromRoom(rep), err
 }
@@ -71,7 +71,8 @@ func (s *clusterServer) Quotas(ctx context.Context, r *metapb.QuotasRequest) (*m
 // Room implements metapb.MetaServer.
 func (s *Server) Room(ctx context.Context, r *metapb.RoomRequest) (*metapb.RoomReply, error) {
 	return serve(ctx, s.limit, r, checkRoom, func(ctx context.Context, r *metapb.RoomRequest) (fs.Room, error) {
-		return s.meta.Room(ctx, fromSession(r.GetSession()), fs.Ino(r.GetIno()), r.GetWant(), r.GetHeld())
+		back := fs.Return{All: r.GetReturnAll(), Held: r.GetHeld()}
+		return s.meta.Room(ctx, fromSession(r.GetSession()), fs.Ino(r.GetIno()), r.GetWant(), back)
 	}, toRoom)
 }
 

@@ -68,7 +68,9 @@ func exactCalls() []exact {
 		{"getxattr", []any{fs.Ino(7), "user.x"}, []byte{0, 1, 255}, func(ctx context.Context, c *Client) (any, error) { return c.Getxattr(ctx, 7, "user.x") }},
 		{"listxattr", []any{fs.Ino(7)}, []string{"user.a", "user.\xff"}, func(ctx context.Context, c *Client) (any, error) { return c.Listxattr(ctx, 7) }},
 		{"statfs", []any{fs.Ino(7)}, statfs, func(ctx context.Context, c *Client) (any, error) { return c.Statfs(ctx, 7) }},
-		{"room", []any{session, fs.Ino(7), uint64(8), uint64(9)}, room, func(ctx context.Context, c *Client) (any, error) { return c.Room(ctx, session, 7, 8, 9) }},
+		{"room", []any{session, fs.Ino(7), uint64(8), fs.Return{All: true, Held: 9}}, room, func(ctx context.Context, c *Client) (any, error) {
+			return c.Room(ctx, session, 7, 8, fs.Return{All: true, Held: 9})
+		}},
 		{"set quota", []any{tree, limits}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.SetQuota(ctx, tree, limits) }},
 		{"set quota", []any{user, limits}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.SetQuota(ctx, user, limits) }},
 		{"remove quota", []any{tree}, nil, func(ctx context.Context, c *Client) (any, error) { return nil, c.RemoveQuota(ctx, tree) }},

@@ -72,8 +72,8 @@ func (f *fakeMeta) Statfs(ctx context.Context, ino fs.Ino) (fs.Statfs, error) {
 	return answer[fs.Statfs](f.do(ctx, "statfs", ino))
 }
 
-func (f *fakeMeta) Room(ctx context.Context, s fs.Session, ino fs.Ino, want, held uint64) (fs.Room, error) {
-	return answer[fs.Room](f.do(ctx, "room", s, ino, want, held))
+func (f *fakeMeta) Room(ctx context.Context, s fs.Session, ino fs.Ino, want uint64, back fs.Return) (fs.Room, error) {
+	return answer[fs.Room](f.do(ctx, "room", s, ino, want, back))
 }
 
 func (f *fakeMeta) SetQuota(ctx context.Context, of fs.QuotaOf, change fs.LimitChange) error {

@@ -37,43 +37,59 @@ type Account struct {
 // NewTable returns a Table without grants.
 func NewTable() *Table { return &Table{grants: make(map[fs.QuotaID][]grant)} }
 
-// Grant gives a session room if all accounts have twice as much left as it wants, not counting what others hold, nor what it has
-// not flushed itself; see fs.Space.
-func (t *Table) Grant(id fs.SessionID, accounts []Account, want, held uint64, now time.Time) fs.Room {
+// Grant gives a session half of what the account with the least left has, not counting what is granted already, if that is as much as
+// it wants; see fs.Space. Else, if nothing is granted already, it holds what is left for the session, as far as that wants it: nobody
+// else is to be granted what is about to be written through.
+func (t *Table) Grant(id fs.SessionID, accounts []Account, want uint64, back fs.Return, now time.Time) fs.Room {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	room := fs.Room{Millis: grantLife.Milliseconds(), Left: math.MaxUint64}
 	free := uint64(2 * grantMax)
 	for _, a := range accounts {
-		own, others := t.held(a.ID, id, now)
+		if back.All {
+			t.giveBack(a.ID, id, back.Held, now)
+		}
+		granted := t.granted(a.ID, now)
 		room.Left = min(room.Left, a.Left)
-		free = min(free, a.Left-min(a.Left, others+min(own, held)))
-		room.Wait = room.Wait || others > 0 || min(own, held) > 0
+		free = min(free, a.Left-min(a.Left, granted))
+		room.Wait = room.Wait || granted > 0
 	}
-	if free/2 < want {
-		return room
+	hold := free / 2
+	if hold >= want {
+		room.Bytes, room.Wait = hold, false
+	} else {
+		hold = min(want, room.Left)
 	}
-	room.Bytes, room.Wait = free/2, false
-	for _, a := range accounts {
-		t.grants[a.ID] = append(t.grants[a.ID], grant{id, room.Bytes, now.Add(grantLife)})
+	if !room.Wait {
+		for _, a := range accounts {
+			t.add(a.ID, grant{id, hold, now.Add(grantLife)})
+		}
 	}
 	return room
 }
 
-// held is what a session and the others hold of an account; grants whose time is over are forgotten.
-func (t *Table) held(account fs.QuotaID, id fs.SessionID, now time.Time) (own, others uint64) {
+func (t *Table) add(account fs.QuotaID, g grant) {
+	if g.bytes > 0 {
+		t.grants[account] = append(t.grants[account], g)
+	}
+}
+
+// giveBack replaces a session's grants by one for what it has not flushed.
+func (t *Table) giveBack(account fs.QuotaID, id fs.SessionID, held uint64, now time.Time) {
+	t.grants[account] = slices.DeleteFunc(t.grants[account], func(g grant) bool { return g.session == id })
+	t.add(account, grant{id, held, now.Add(grantLife)})
+}
+
+// granted is what is granted of an account; grants whose time is over are forgotten.
+func (t *Table) granted(account fs.QuotaID, now time.Time) (bytes uint64) {
 	live := slices.DeleteFunc(t.grants[account], func(g grant) bool { return !now.Before(g.until) })
 	if len(live) == 0 {
 		delete(t.grants, account)
-		return 0, 0
+		return 0
 	}
 	t.grants[account] = live
 	for _, g := range live {
-		if g.session == id {
-			own += g.bytes
-		} else {
-			others += g.bytes
-		}
+		bytes += g.bytes
 	}
-	return own, others
+	return bytes
 }

@@ -251,3 +251,29 @@ func TestQuota_IsBoundByWhatHasBeenCounted(t *testing.T) {
 	c.uses(treeID(2), 0, 0)
 	c.uses(treeID(3), 41, 4)
 }
+
+// What a walk has not reached is charged when it is renamed or linked, whatever the limits are: it was there before them.
+func TestQuota_TakesInWhatIsRenamedBeforeItIsCounted(t *testing.T) {
+	c := newCluster(t)
+	c.do(&command.KeepAccounts{})
+	c.settled()
+	c.dir(2, "d")
+	for n := range fs.Ino(6) {
+		c.make(fs.TypeRegular, 2, 3+n, string(rune('a'+n)))
+		c.ok(put(3+n, 0, 10))
+	}
+	c.make(fs.TypeDir, 2, 20, "s")
+	c.make(fs.TypeRegular, 20, 21, "f")
+	c.do(&command.SetQuota{Of: fs.QuotaOf{Path: "/d"}, Change: fs.LimitChange{SetBytes: true, SetInodes: true, Limits: fs.Limits{Bytes: 15, Inodes: 2}}})
+	move := func(name, to string, dir fs.Ino) fs.Op {
+		return &fs.Rename{Parent: 2, Name: name, NewParent: dir, NewName: to, Time: 9}
+	}
+	c.ok(move("a", "A", 2))
+	c.ok(move("b", "c", 2)) // over another that is not counted either
+	c.ok(&fs.Link{Ino: 6, Parent: 2, Name: "twin", Time: 9})
+	c.refused(fs.CodeCrossDevice, move("s", "s", 1)) // it lies in the tree, counted or not
+	c.ok(move("s", "S", 2), move("e", "e", 1))       // a file takes along what it is charged
+	c.settled()
+	c.uses(treeID(2), 40, 7) // c, which b has replaced, is an orphan of the tree around
+	c.refused(fs.CodeQuota, &fs.Create{Parent: 20, Name: "x", Ino: 30, Type: fs.TypeRegular, Time: 9})
+}
