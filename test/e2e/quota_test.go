@@ -155,3 +155,15 @@ func TestQuota_OfAUserFollowsTheOwner(t *testing.T) {
 		}
 	}
 }
+
+// When the nodes are full write(2) says so; what it took before is there, and removing it makes room again.
+func TestSpace_ThatIsUsedUpIsToldByWrite(t *testing.T) {
+	t.Parallel()
+	c := harness.StartCluster(t, 1, "--max-bytes", "512MiB", "--garbage-grace", "1s", "--sweep-interval", "1s")
+	m := c.Mount()
+	m.Sh(3*time.Minute, `dd if=/dev/urandom of=f bs=1M count=1000 2>&1 | tee /dev/stderr | grep 'error writing.*No space left on device'
+		sync f; size=$(stat -c %s f); test $size -gt 100000000; test $(cat f | wc -c) = $size; rm f`)
+	harness.Eventually(t, 2*time.Minute, func() error {
+		return harness.Command{Argv: []string{"sh", "-c", "head -c 1M /dev/zero > g && sync g"}, Dir: m.Dir, Timeout: time.Minute}.Exec().Failure()
+	})
+}
