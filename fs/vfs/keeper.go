@@ -158,7 +158,7 @@ func (f *FS) register(ctx context.Context) {
 		r, err := f.open(ctx)
 		if err == nil {
 			if err = f.repin(ctx, r); err == nil {
-				f.sessions.set(r)
+				f.begins(r)
 				f.log.Info("a new session is open", "session", r.ID, "epoch", r.Epoch)
 				return
 			}

@@ -55,6 +55,7 @@ func (g *registrar) drop(r *registration) bool {
 	return true
 }
 
+// set begins a session; see FS.begins.
 func (g *registrar) set(r *registration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -76,4 +77,11 @@ func (f *FS) fenced(r *registration) {
 		n.loseDirty(f, fs.ErrFenced)
 	}
 	f.loseLeases()
+}
+
+// begins makes r the current session, once all that was of the last one has been forgotten.
+func (f *FS) begins(r *registration) {
+	f.packMu.Lock()
+	defer f.packMu.Unlock()
+	f.sessions.set(r)
 }

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"syscall"
@@ -33,11 +34,13 @@ func (h *Handle) WritePages(ctx context.Context, p []byte, off uint64) (int, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
-	if uses, _, _ := h.f.leases.work([]fs.Ino{h.n.ino}, nil); uses != nil {
-		defer h.f.leases.worked(uses)
-	} else {
-		defer h.f.launch([]*inode{h.n}, (*segments).takeAll)
-	}
+	uses, _, _ := h.f.leases.work([]fs.Ino{h.n.ino}, nil)
+	defer func() {
+		if uses == nil || !h.f.leases.allExclusive([]fs.Ino{h.n.ino}) {
+			h.f.launch([]*inode{h.n}, (*segments).takeAll)
+		}
+		h.f.leases.worked(uses)
+	}()
 	if err := h.n.lock(ctx); err != nil {
 		return 0, err
 	}
@@ -51,27 +54,40 @@ func (h *Handle) writeAs(ctx context.Context, p []byte, off uint64, kill bool) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
-	claimed, err := h.claim(ctx)
-	if err != nil {
+	done, claimed, err := h.writeClaimed(ctx, p, off, kill)
+	if done == 0 {
 		return 0, err
 	}
-	defer claimed()
+	if claimed {
+		return done, nil // as write(2) does: the next one reports the error if it lasts
+	}
+	if err := cmp.Or(h.n.flushed(ctx, h.f), h.f.gather(ctx, h.n)); err != nil {
+		return 0, fmt.Errorf("write inode %d after its lease was gone: %w", h.n.ino, err)
+	}
+	return done, nil
+}
+
+// writeClaimed writes under the exclusive lease, so that nobody sees the file without what is written. claimed is false if the
+// session, and so the lease, ended while the write waited for memory: others may see the file then.
+func (h *Handle) writeClaimed(ctx context.Context, p []byte, off uint64, kill bool) (done int, claimed bool, err error) {
+	release, err := h.claim(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	defer release()
 	if err := h.n.lock(ctx); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer h.n.unlock()
 	if h.flags&syscall.O_APPEND != 0 {
 		end, err := h.f.endOf(ctx, h.n)
 		if err != nil {
-			return 0, fmt.Errorf("append to inode %d: %w", h.n.ino, err)
+			return 0, false, fmt.Errorf("append to inode %d: %w", h.n.ino, err)
 		}
 		off = end
 	}
-	done, err := h.n.write(ctx, h.f, p, off, kill)
-	if done > 0 {
-		return done, nil // as write(2) does: the next one reports the error if it lasts
-	}
-	return 0, err
+	done, err = h.n.write(ctx, h.f, p, off, kill)
+	return done, h.f.leases.allExclusive([]fs.Ino{h.n.ino}), err
 }
 
 func (h *Handle) canWrite() error {
