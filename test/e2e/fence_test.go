@@ -68,13 +68,27 @@ func prepareFence(aa, ba *agent, a, b *harness.Mount) {
 	}
 	aa.do(request{Do: "mmap", Handle: "data", To: "data", Len: 8192})
 	aa.do(request{Do: "peek", Handle: "data", Len: 8192})
-	for range 2 { // the first look may find b's exclusive lease, and bring none
-		for _, c := range changes() {
-			for _, look := range c.looks {
-				aa.begin(in(a, look)).end()
+	harness.Eventually(aa.t, patience, func() error { return cached(aa, a) })
+}
+
+// cached has a mount look, and is nil if its kernel could look again without it. The first looks may find what b holds exclusively, and
+// bring no lease.
+func cached(aa *agent, a *harness.Mount) error {
+	for _, c := range changes() {
+		for _, look := range c.looks {
+			aa.begin(in(a, look)).end()
+		}
+	}
+	a.Signal(syscall.SIGSTOP)
+	defer a.Signal(syscall.SIGCONT)
+	for _, c := range changes() {
+		if look := c.looks[0]; look.Do != "list" {
+			if _, ok := aa.begin(in(a, look)).within(100 * time.Millisecond); !ok {
+				return errorf("the kernel asks the mount to %s %s%s", look.Do, look.Path, look.Handle)
 			}
 		}
 	}
+	return nil
 }
 
 // watcher makes a mount look at something again and again, and remembers what it saw.
