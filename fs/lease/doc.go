@@ -1,6 +1,6 @@
 // Package lease decides who may cache and who may change an inode. It has two halves, each a pure state machine: a [Table] at
 // the leader, which grants and recalls, and a [Holder] in each mount, which uses what it was granted and gives it back. Neither
-// knows of goroutines, clocks or the network: who drives them does. DESIGN.md has the protocol. Nothing drives them yet.
+// knows of goroutines, clocks or the network: who drives them does, packages leasedesk and vfs. DESIGN.md has the protocol.
 //
 // A mount holds an inode [Shared] to answer reads from its caches, [Exclusive] to keep changes that nobody else has seen. At
 // any moment there is one exclusive lease on an inode and no other, or any number of shared ones.

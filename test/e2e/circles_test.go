@@ -110,7 +110,7 @@ var (
 // CREATE and LOOKUP lock the directory in the kernel while they wait for the other mount, which is to forget names of that directory.
 func bothCreate(t *testing.T, a, b side) {
 	work := func(s side, own, other string) pending {
-		return s.again(100,
+		return s.again(60,
 			request{Do: "create", Path: "common%d", Allow: exists},
 			request{Do: "create", Path: own + "%d"},
 			request{Do: "stat", Path: other + "%d", Allow: missing},
@@ -148,7 +148,7 @@ func readWhileWritten(t *testing.T, a, b side) {
 	finish(t,
 		a.again(100, request{Do: "peek", Handle: "f", Len: size}, request{Do: "peek", Handle: "f", Off: size / 2, Len: 1}),
 		a.again(100, request{Do: "pread", Handle: "f", Len: size}, request{Do: "read", Path: "f"}),
-		b.again(100, request{Do: "pwrite", Handle: "f", Data: []byte("x"), Off: 70_000}, request{Do: "pwrite", Handle: "f", Data: []byte("y")}),
+		b.again(200, request{Do: "pwrite", Handle: "f", Data: []byte("x"), Off: 70_000}, request{Do: "pwrite", Handle: "f", Data: []byte("y")}),
 	)
 }
 
@@ -159,7 +159,7 @@ func bothTruncateMapped(t *testing.T, a, b side) {
 	for _, s := range []side{a, b} {
 		s.opened("f", unix.O_RDWR)
 		s.mapped("f", 64<<10, 1)
-		all = append(all, s.again(10,
+		all = append(all, s.again(5,
 			request{Do: "poke", Handle: "f", Data: []byte("x")},
 			request{Do: "poke", Handle: "f", Data: []byte("x"), Off: 40 << 10},
 			request{Do: "ftruncate", Handle: "f", Off: 4096},
@@ -176,8 +176,8 @@ func mapWhileTruncated(t *testing.T, a, b side) {
 	a.mapped("f", 128<<10, 0)
 	b.opened("f", unix.O_RDWR|unix.O_APPEND)
 	finish(t,
-		a.again(100, request{Do: "peek", Handle: "f", Len: 32 << 10}, request{Do: "peek", Handle: "f", Off: 64 << 10, Len: 4096}, request{Do: "fstat", Handle: "f"}),
-		b.again(50, request{Do: "pwrite", Handle: "f", Data: make([]byte, 8<<10)}, request{Do: "ftruncate", Handle: "f", Off: 100},
+		a.again(500, request{Do: "peek", Handle: "f", Len: 32 << 10}, request{Do: "peek", Handle: "f", Off: 64 << 10, Len: 4096}, request{Do: "fstat", Handle: "f"}),
+		b.again(100, request{Do: "pwrite", Handle: "f", Data: make([]byte, 8<<10)}, request{Do: "ftruncate", Handle: "f", Off: 100},
 			request{Do: "truncate", Path: "f", Off: 64 << 10}),
 	)
 }
@@ -188,7 +188,7 @@ func bothRename(t *testing.T, a, b side) {
 	}
 	a.does(request{Do: "write", Path: "x/file"})
 	move := func(from, to string, s side) pending {
-		return s.again(60,
+		return s.again(30,
 			request{Do: "rename", Path: from + "/file", To: to + "/file", Allow: missing},
 			request{Do: "rename", Path: from + "/dir", To: to + "/dir", Allow: missing},
 			request{Do: "stat", Path: to + "/file", Allow: missing},
