@@ -15,15 +15,15 @@ import (
 // another mount may know the file already.
 func TestWriterThatOutlivesItsSession_IsSeenByOthersWhenItReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const size = 8 << 20
+		const blob = 4 << 20 // one flies, and there is no room for more
 		w := newWorld(t, localmeta.Config{})
-		a, b := w.start(t, Config{DirtyMax: size}), w.start(t, Config{})
+		a, b := w.start(t, Config{BlobSize: blob, DirtyMax: blob + blob/8}), w.start(t, Config{})
 		a.awaitLeases()
 		f, other := a.create("f"), a.create("other")
 		f.mustWrite(t, []byte("old"), 0)
 		f.mustFlush(t)
 		g := a.block("commit") // so that the memory stays full
-		other.mustWrite(t, make([]byte, size-1<<20), 0)
+		other.mustWrite(t, make([]byte, blob), 0)
 		now := bytes.Repeat([]byte("n"), 1<<20)
 		wrote := make(chan error, 1)
 		go func() {
