@@ -93,6 +93,11 @@ var scenarios = map[string]func(r rules) *world{
 	"a session ends": func(r rules) *world {
 		return newWorld(r, 0, 1, []string{"read", "read"}, []string{"write"})
 	},
+	"leases go back unasked": func(r rules) *world {
+		w := newWorld(r, 0, 0, []string{"read", "read", "read"}, []string{"write"})
+		w.spare = 1
+		return w
+	},
 }
 
 // longer scenarios take minutes: go test -run EveryOrder ./fs/lease -long
@@ -102,6 +107,11 @@ var longer = map[string]func(r rules) *world{
 	},
 	"a session ends, each reads and writes": func(r rules) *world {
 		return newWorld(r, 0, 1, []string{"read", "write", "read"}, []string{"write", "read"})
+	},
+	"the leader dies, and leases go back unasked": func(r rules) *world {
+		w := newWorld(r, 1, 0, []string{"read", "write"}, []string{"write"})
+		w.spare = 1
+		return w
 	},
 	"the leader dies and a session ends": func(r rules) *world {
 		return newWorld(r, 1, 1, []string{"read", "write"}, []string{"write"})

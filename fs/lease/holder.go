@@ -24,7 +24,7 @@ type Holder struct {
 	// Grants and recalls come on different ways and may overtake each other. A grant counts only if it has not been recalled
 	// itself while its request was under way. That an earlier one was says nothing of it: the leader gave it after the answer.
 	flying  int               // requests that have left and not come back
-	recalls map[fs.Ino]uint64 // the Seq of an inode's newest recall; emptied whenever nothing flies
+	recalls map[fs.Ino]uint64 // the Seq of an inode's newest recall, or Ack; emptied whenever nothing flies
 	reign   Mark              // requests that left before asked another leader
 }
 
@@ -98,7 +98,11 @@ func (h *Holder) Granted(m Mark, term uint64, g Grant) bool {
 		l = &lease{}
 		h.leases[g.Ino] = l
 	}
-	if l.leaving || g.Seq < l.seq {
+	if g.Seq < l.seq {
+		return false
+	}
+	if l.leaving { // it goes back as well
+		l.seq = g.Seq
 		return false
 	}
 	l.mode, l.seq = g.Mode, g.Seq
@@ -197,6 +201,9 @@ func (h *Holder) GiveBack(ino fs.Ino) (Ack, bool) {
 	l := h.leases[ino]
 	if l == nil || !l.closing {
 		return Ack{}, false
+	}
+	if h.flying > 0 { // an earlier grant may still be on its way
+		h.recalls[ino] = max(h.recalls[ino], l.seq)
 	}
 	l.mode, l.leaving, l.asked, l.closing = min(l.mode, l.to), false, false, false
 	if l.mode == None {

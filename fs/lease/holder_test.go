@@ -97,3 +97,42 @@ func TestGrant_OfANewLeaderHasNumbersOfItsOwn(t *testing.T) {
 		t.Fatal("a grant was not taken because of another leader's recall")
 	}
 }
+
+// An answer may be on its way while the lease goes back unasked. Whoever took it then would hold what the leader has given away.
+func TestGrant_FromBeforeALeaseWentBackUnaskedIsNotTaken(t *testing.T) {
+	h, table := attached(1), NewTable(nil)
+	ask := func() Grant {
+		r := &Request{Session: 1, Ino: 7, Kind: Hold, Mode: Shared}
+		table.Ask(r)
+		return r.Grant
+	}
+	unask := func() Ack {
+		h.Unwanted(7, None)
+		h.Close(7)
+		a, ok := h.GiveBack(7)
+		if !ok {
+			t.Fatal("nothing to give back")
+		}
+		return a
+	}
+	agree := func(when string) {
+		t.Helper()
+		if got, want := h.Held(7).Mode, table.Holds(1, 7); got > want {
+			t.Fatalf("%s the mount believes in a lease %s, the leader has given %s", when, got, want)
+		}
+	}
+
+	early := h.Leave()
+	first := ask() // its answer is slow
+	grant(h, 1, ask())
+	table.Ack(1, unask())
+	h.Granted(early, 1, first)
+	h.Back()
+	agree("after a slow answer")
+
+	grant(h, 1, ask())
+	ack := unask() // it waits for a beat
+	grant(h, 1, ask())
+	table.Ack(1, ack)
+	agree("after a call that was faster than the answer to nobody's recall")
+}

@@ -40,7 +40,7 @@ func (t *Table) serveRead(i *inode, r *Request) bool {
 	if r.Kind == Hold {
 		r.Grant = Grant{Ino: r.Ino}
 		if own := i.holders[r.Session]; own != nil && !own.recall {
-			r.Grant = Grant{Ino: r.Ino, Mode: own.mode, Seq: own.seq}
+			r.Grant = t.grant(i, r.Session, r.Ino, own.mode)
 		} else if own == nil && r.Mode == Shared && !i.contended() {
 			r.Grant = t.grant(i, r.Session, r.Ino, Shared)
 		}
@@ -73,11 +73,7 @@ func (t *Table) serveExclusive(i *inode, r *Request) bool {
 	if own != nil && own.recall || t.unsure(i, r, Exclusive) || i.others(r.Session, Shared) || i.changed() {
 		return false
 	}
-	if own != nil && own.mode == Exclusive {
-		r.Grant = Grant{Ino: r.Ino, Mode: Exclusive, Seq: own.seq}
-	} else {
-		r.Grant = t.grant(i, r.Session, r.Ino, Exclusive)
-	}
+	r.Grant = t.grant(i, r.Session, r.Ino, Exclusive)
 	t.decide(r, over)
 	return true
 }

@@ -219,6 +219,8 @@ func (t *Table) forget(ino fs.Ino) {
 	}
 }
 
+// grant gives a lease, or what a session holds already once more. Each grant has a Seq of its own: an Ack that nobody asked for may
+// be on its way, and must not take back what is granted now.
 func (t *Table) grant(i *inode, s fs.SessionID, ino fs.Ino, m Mode) Grant {
 	t.seq++
 	t.hold(i, s, ino, &hold{mode: m, seq: t.seq})

@@ -30,6 +30,7 @@ type world struct {
 	down    map[fs.SessionID][]Recall
 	crash   int // how many leaders may still die
 	lapse   int // how many sessions may still end
+	spare   int // how often a mount may still give back what nobody has recalled
 	broken  string
 }
 
@@ -135,6 +136,9 @@ func (w *world) mountChoices(m *mount, add func(func(), string, ...any)) {
 	}
 	if m.reign != w.reign {
 		add(func() { w.attach(m) }, "%d attaches", m.id)
+	}
+	if _, leaving := m.holder.Leaving(1); w.spare > 0 && !leaving && m.holder.Held(1).Mode > None {
+		add(func() { w.spare--; m.holder.Unwanted(1, None) }, "%d has no more use for its lease", m.id)
 	}
 	if m.holder.Closable(1) && (!m.dirty || w.rules.ackUnflushed) {
 		add(func() { m.holder.Close(1) }, "%d closes", m.id)
@@ -428,7 +432,7 @@ func (w *world) stuck() string {
 // String is all of the state that matters for what may happen next.
 func (w *world) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d %d %v %v %d %d %d %d|", w.value, w.version, w.ended, w.done, w.ghost, w.reign, w.crash, w.lapse)
+	fmt.Fprintf(&b, "%d %d %v %v %d %d %d %d %d|", w.value, w.version, w.ended, w.done, w.ghost, w.reign, w.crash, w.lapse, w.spare)
 	for _, m := range w.mounts {
 		fmt.Fprintf(&b, "%d %d %d %d %v %d %v %v %v %v %d|", m.now, m.reign, m.cached, m.known, m.dirty, m.next, m.gone, m.use != nil, m.call != nil, m.seen, m.txs)
 		b.WriteString(m.holder.dump())

@@ -61,19 +61,19 @@ func (f *FS) Setattr(ctx context.Context, ino fs.Ino, s fs.Setattr) (fs.Attr, er
 			return fs.Attr{}, err
 		}
 	}
-	done, _, err := f.claim(ctx, []fs.Ino{ino}, nil)
+	done, held, err := f.claim(ctx, []fs.Ino{ino}, nil)
 	if err != nil {
 		return fs.Attr{}, err
 	}
 	defer done()
 	s.Ino, s.Time = ino, f.now()
-	a, err := f.setHere(ctx, s)
+	a, err := f.setHere(ctx, s, held)
 	f.accesses.show(&a)
 	return a, err
 }
 
-// setHere changes attributes, in order with what this mount has not flushed yet.
-func (f *FS) setHere(ctx context.Context, s fs.Setattr) (fs.Attr, error) {
+// setHere changes attributes, in order with what this mount has not flushed yet. Only of an inode that is held may they stay in memory.
+func (f *FS) setHere(ctx context.Context, s fs.Setattr, held bool) (fs.Attr, error) {
 	n := f.table.peek(s.Ino)
 	if n == nil {
 		return f.setattr(ctx, s)
@@ -89,7 +89,7 @@ func (f *FS) setHere(ctx context.Context, s fs.Setattr) (fs.Attr, error) {
 	case s.Set == fs.SetSize:
 		return n.truncate(ctx, f, s)
 	case s.Set&fs.SetSize != 0: // drained first, below
-	case onlyTimes(&s):
+	case onlyTimes(&s) && held:
 		if a, ok := n.setLater(f, s); ok {
 			return a, nil
 		}

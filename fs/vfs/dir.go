@@ -32,7 +32,7 @@ type DirHandle struct {
 	until fs.Cookie   // where the listing ends, by its first answer since it was opened or rewound; 0 before that
 	end   bool        // nothing follows ahead
 	began look        // when it was opened or rewound
-	all   []fs.Dirent // listed since then
+	all   []fs.Dirent // listed since then; none once they are more than namesMax
 	limit int
 }
 
@@ -126,14 +126,22 @@ func (d *DirHandle) list(ctx context.Context) error {
 	d.ahead = before(l.Entries, d.until)
 	d.end = len(d.ahead) < d.limit
 	d.limit = min(2*d.limit, listMax)
-	if d.after == 0 || len(d.all) > 0 {
-		d.all = append(d.all, d.ahead...)
+	d.collect()
+	return nil
+}
+
+// collect gathers what was listed, from the directory's beginning, until it has come to the end, or is too much to be kept.
+func (d *DirHandle) collect() {
+	if d.after > 0 && len(d.all) == 0 {
+		return
 	}
-	if d.end && (d.after == 0 || len(d.all) > 0) {
+	d.all = append(d.all, d.ahead...)
+	if d.end {
 		d.f.leases.listed(d.n.ino, d.began, d.all, d.until)
+	}
+	if d.end || len(d.all) > namesMax {
 		d.all = nil
 	}
-	return nil
 }
 
 // readdir asks the leader for entries, and for leases on the directory and all that is listed.

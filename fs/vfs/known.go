@@ -155,7 +155,7 @@ func (l *leases) applied1(op fs.Op, r *fs.Result, doubt bool) {
 		return
 	case *fs.Create:
 		l.bound(op.Parent, op.Name, r, r.Attr.Ino, doubt)
-		if k := l.known[r.Attr.Ino]; k != nil && r.Attr.IsDir() && k.attr.Ino == 0 {
+		if k := l.known[r.Attr.Ino]; k != nil && r.Attr.IsDir() && k.attr.Ino == 0 && k.stirred == 0 {
 			k.whole = true // nobody can have put anything there
 		}
 	case *fs.Link:

@@ -3,6 +3,7 @@ package vfs
 import (
 	"container/list"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -201,6 +202,7 @@ func (l *leases) reclaim() []fs.Lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.sent)
+	l.acks = nil // of what is not on the list; to another leader their numbers would mean something else
 	return l.holder.Reclaim()
 }
 
@@ -211,13 +213,14 @@ func (l *leases) attached(term uint64) {
 	l.holder.Attached(term)
 }
 
-// lose forgets everything: the session is over.
+// loseLeases forgets everything: the session is over.
 func (f *FS) loseLeases() {
 	l := f.leases
+	open := f.openAmong(l.inos())
 	l.mu.Lock()
 	var told []*known
 	for _, k := range l.known {
-		if k.told {
+		if k.told || open[k.ino] {
 			told = append(told, k)
 		}
 	}
@@ -230,6 +233,13 @@ func (f *FS) loseLeases() {
 	l.wake()
 	l.mu.Unlock()
 	dropFrom(kernel, told, true)
+}
+
+// inos are those of which something is known.
+func (l *leases) inos() []fs.Ino {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.known))
 }
 
 // lapseTick is how often it is looked whether leases may be used no more.

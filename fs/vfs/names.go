@@ -196,10 +196,14 @@ func (f *FS) RmdirIf(ctx context.Context, g Guard, parent fs.Ino, name string) e
 		return err
 	}
 	r, err := f.guarded(ctx, g, &fs.Rmdir{Parent: parent, Name: name, Time: f.now()})
-	if err == nil && !f.pins.isHeld(r.Attr.Ino) {
+	if err != nil {
+		return err
+	}
+	f.tellPinSoon(&r.Attr)
+	if !f.pins.isHeld(r.Attr.Ino) {
 		f.leaveOrphan(&r.Attr)
 	}
-	return err
+	return nil
 }
 
 // Rename moves a name. What this mount has written to the file that moves is flushed first, so that replacing a file by
@@ -250,6 +254,14 @@ func (f *FS) tellPin(ctx context.Context, dir fs.Ino, name string) error {
 	return err
 }
 
+// tellPinSoon tells the leader, with a beat that leaves now, of what was opened while it lost its last name: the orphan is left alone
+// only for a moment.
+func (f *FS) tellPinSoon(a *fs.Attr) {
+	if a.Nlink == 0 && f.pins.isUntold(a.Ino) {
+		f.pins.hurry()
+	}
+}
+
 func (f *FS) flushIno(ctx context.Context, ino fs.Ino) error {
 	n := f.table.peek(ino)
 	if n == nil {
@@ -261,6 +273,7 @@ func (f *FS) flushIno(ctx context.Context, ino fs.Ino) error {
 
 // unnamed takes in the attributes of an inode that has lost a name.
 func (f *FS) unnamed(a fs.Attr) {
+	f.tellPinSoon(&a)
 	n := f.table.peek(a.Ino)
 	if n == nil {
 		f.leaveOrphan(&a)

@@ -23,7 +23,7 @@ type pins struct {
 
 	untold []fs.Ino // held, and the leader has not been told; may name inodes that are not, any more
 
-	many chan struct{} // has a token when unheld should not wait for the next beat
+	many chan struct{} // has a token when unheld, or untold, should not wait for the next beat
 }
 
 type pin struct {
@@ -105,6 +105,14 @@ func (p *pins) isUntold(ino fs.Ino) bool {
 	return e != nil && e.untold && e.n > 0
 }
 
+// hurry has a beat sent now.
+func (p *pins) hurry() {
+	select {
+	case p.many <- struct{}{}:
+	default:
+	}
+}
+
 // takeUntold takes the pins that the next beat tells.
 func (p *pins) takeUntold() []fs.Ino {
 	p.mu.Lock()
@@ -153,10 +161,7 @@ func (p *pins) release(ino fs.Ino) {
 	}
 	p.unheld = append(p.unheld, ino)
 	if len(p.unheld) >= unpinsMax/2 {
-		select {
-		case p.many <- struct{}{}:
-		default:
-		}
+		p.hurry()
 	}
 }
 
@@ -167,14 +172,13 @@ func (p *pins) all() []fs.Ino {
 	return p.collect(func(*pin) bool { return true })
 }
 
-// list is all, for Attach.
+// list is all, for Attach. What is untold stays so until the first beat: an Attach may fail.
 func (p *pins) list() []fs.Ino {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lists++
-	p.untold = nil
 	return p.collect(func(e *pin) bool {
-		e.listed, e.untold = p.lists, false
+		e.listed = p.lists
 		return true
 	})
 }

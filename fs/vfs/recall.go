@@ -58,7 +58,7 @@ func (f *FS) give(inos []fs.Ino) {
 	ok := f.spawn(func() {
 		var now []fs.Ino
 		for _, ino := range inos {
-			if f.leases.closed(ino, f.isClean(ino)) {
+			if _, ready := f.leases.unworked(ino); ready && f.leases.closed(ino, f.isClean(ino)) {
 				now = append(now, ino)
 			} else if !f.spawn(func() { f.giveOne(ino) }) {
 				return
@@ -81,7 +81,8 @@ func (f *FS) isClean(ino fs.Ino) bool {
 	return !n.isUnflushed()
 }
 
-// closed moves a lease on to its last step, if no change is at work under it and, as far as it was exclusive, all is clean.
+// closed moves a lease on to its last step, if no change is at work under it and, as far as it was exclusive, all is clean. That it is
+// clean has been seen since it was unworked: what was at work before may have left something.
 func (l *leases) closed(ino fs.Ino, clean bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

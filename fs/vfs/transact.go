@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dfs/fs"
@@ -23,12 +24,27 @@ func (f *FS) do(ctx context.Context, ops ...fs.Op) ([]fs.Result, error) {
 	if f.tasks.isStopped() {
 		return nil, fs.ErrClosed
 	}
-	done, _, err := f.claim(ctx, claimed(ops), f.leases.renamed(ops))
+	done, held, err := f.claim(ctx, claimed(ops), f.leases.renamed(ops))
 	if err != nil {
 		return nil, err
 	}
 	defer done()
+	if !held {
+		defer f.dropMoved(ops)
+	}
 	return f.doClaimed(ctx, ops...)
+}
+
+// dropMoved has the front forget what names mean, if one is moved while the directories are not both held. A kernel believes a name
+// that it has moved for as long as it did in the old directory, and nobody recalls anything of the new one.
+func (f *FS) dropMoved(ops []fs.Op) {
+	f.leases.mu.Lock()
+	kernel := f.leases.kernel
+	f.leases.mu.Unlock()
+	moves := slices.ContainsFunc(ops, func(op fs.Op) bool { _, is := op.(*fs.Rename); return is })
+	if kernel != nil && moves {
+		kernel.DropNames()
+	}
 }
 
 // doClaimed is do for who has claimed the inodes.
