@@ -41,7 +41,7 @@ func (h *Handle) copyBytes(ctx context.Context, dst *Handle, op fs.Clone) (uint6
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
-	claimed, err := dst.claim(ctx)
+	r, claimed, err := dst.claim(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -50,6 +50,8 @@ func (h *Handle) copyBytes(ctx context.Context, dst *Handle, op fs.Clone) (uint6
 		return 0, err
 	}
 	defer dst.n.unlock()
+	dst.n.under = r
+	defer func() { dst.n.under = nil }()
 	// Not dst.Write: copy_file_range(2) has an offset even where the handle appends.
 	done, err := dst.n.write(ctx, h.f, p[:k], op.DstOff, op.KillPriv)
 	return uint64(done), err

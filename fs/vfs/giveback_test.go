@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"syscall"
@@ -120,5 +121,52 @@ func TestListing_IsGatheredUpToABound(t *testing.T) {
 	}
 	if d.all != nil {
 		t.Fatalf("%d entries are kept of a listing that is too long", len(d.all))
+	}
+}
+
+// A writer may have waited for memory until its session was over. Others have written since.
+func TestWrite_ThatOutlastsItsSessionTakesNothing(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m := w.leased(t, Config{})
+	h := m.create("f")
+	r, done, err := h.claim(ctxT(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	m.fenced(r)
+	h.n.under = r
+	if _, err := h.n.write(ctxT(t), m.FS, []byte("late"), 0, false); !errors.Is(err, fs.ErrFenced) {
+		t.Fatal(err)
+	}
+	if !m.isClean(h.Ino()) {
+		t.Fatal("something waits to be flushed over what others have written since")
+	}
+}
+
+// A front may take a second for each file. A session's time-out would soon be over.
+func TestPagesOfManyFiles_AreDroppedAtOnce(t *testing.T) {
+	k := &kernel{hold: make(chan struct{}), reached: make(chan struct{}, 3)}
+	var told []*known
+	for ino := fs.Ino(2); ino < 5; ino++ {
+		told = append(told, &known{ino: ino, attr: fs.Attr{Ino: ino, Type: fs.TypeRegular, Nlink: 1}})
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		dropFrom(k, told, true)
+	}()
+	eventually(t, "all are being dropped", func() bool { return len(k.reached) == len(told) })
+	select {
+	case <-done:
+		t.Error("it was not waited for")
+	default:
+	}
+	close(k.hold)
+	<-done
+	for _, one := range told {
+		if k.dropped[one.ino] != 1 {
+			t.Errorf("inode %d was dropped %d times", one.ino, k.dropped[one.ino])
+		}
 	}
 }

@@ -20,6 +20,8 @@ type inode struct {
 	users int           // guarded by table.mu
 	idle  *list.Element // guarded by table.mu; set while users is 0
 
+	under *registration // the session that the write under way is claimed under; guarded by the operation lock
+
 	mu      sync.Mutex
 	attr    fs.Attr     // of the highest Version seen; Ino is 0 before the first
 	dirty   segments    // may still be changed

@@ -281,6 +281,9 @@ func (l *leases) lapsed() (Kernel, []*known) {
 	return l.kernel, told
 }
 
+// dropsMax is how many files' pages are dropped at once. Each may take a moment, and an ack, or the next session, waits for all.
+const dropsMax = 64
+
 // dropFrom has a front forget what it was told of inodes. What names mean goes with their directory; one that is removed has none.
 func dropFrom(kernel Kernel, told []*known, pages bool) {
 	if kernel == nil || len(told) == 0 {
@@ -289,12 +292,19 @@ func dropFrom(kernel Kernel, told []*known, pages bool) {
 	if slices.ContainsFunc(told, func(k *known) bool { return k.attr.Ino == 0 || k.attr.IsDir() && k.attr.Nlink > 0 }) {
 		kernel.DropNames()
 	}
+	var dropping sync.WaitGroup
+	defer dropping.Wait()
+	room := make(chan struct{}, dropsMax)
 	for _, k := range told {
-		if pages && k.attr.Type == fs.TypeRegular {
-			kernel.DropPages(k.ino)
+		if !pages || k.attr.Type != fs.TypeRegular {
+			kernel.DropAttr(k.ino)
 			continue
 		}
-		kernel.DropAttr(k.ino)
+		room <- struct{}{}
+		dropping.Go(func() {
+			kernel.DropPages(k.ino)
+			<-room
+		})
 	}
 }
 

@@ -1,8 +1,8 @@
 package vfs
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -54,40 +54,39 @@ func (h *Handle) writeAs(ctx context.Context, p []byte, off uint64, kill bool) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
-	done, claimed, err := h.writeClaimed(ctx, p, off, kill)
-	if done == 0 {
-		return 0, err
+	for {
+		done, err := h.writeClaimed(ctx, p, off, kill)
+		switch {
+		case done > 0:
+			return done, nil // as write(2) does: the next one reports the error if it lasts
+		case !errors.Is(err, fs.ErrFenced) || ctx.Err() != nil:
+			return 0, err
+		}
 	}
-	if claimed {
-		return done, nil // as write(2) does: the next one reports the error if it lasts
-	}
-	if err := cmp.Or(h.n.flushed(ctx, h.f), h.f.gather(ctx, h.n)); err != nil {
-		return 0, fmt.Errorf("write inode %d after its lease was gone: %w", h.n.ino, err)
-	}
-	return done, nil
 }
 
-// writeClaimed writes under the exclusive lease, so that nobody sees the file without what is written. claimed is false if the
-// session, and so the lease, ended while the write waited for memory: others may see the file then.
-func (h *Handle) writeClaimed(ctx context.Context, p []byte, off uint64, kill bool) (done int, claimed bool, err error) {
-	release, err := h.claim(ctx)
+// writeClaimed writes under the exclusive lease, so that nobody sees the file without what is written. ErrFenced: the session, and
+// so the lease, ended while the write waited for memory, and nothing was written.
+func (h *Handle) writeClaimed(ctx context.Context, p []byte, off uint64, kill bool) (int, error) {
+	r, done, err := h.claim(ctx)
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
-	defer release()
+	defer done()
 	if err := h.n.lock(ctx); err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	defer h.n.unlock()
 	if h.flags&syscall.O_APPEND != 0 {
 		end, err := h.f.endOf(ctx, h.n)
 		if err != nil {
-			return 0, false, fmt.Errorf("append to inode %d: %w", h.n.ino, err)
+			return 0, fmt.Errorf("append to inode %d: %w", h.n.ino, err)
 		}
 		off = end
 	}
-	done, err = h.n.write(ctx, h.f, p, off, kill)
-	return done, h.f.leases.allExclusive([]fs.Ino{h.n.ino}), err
+	h.n.under = r
+	defer func() { h.n.under = nil }()
+	return h.n.write(ctx, h.f, p, off, kill)
 }
 
 func (h *Handle) canWrite() error {
@@ -103,12 +102,19 @@ func (h *Handle) canWrite() error {
 	return h.usable()
 }
 
-// claim has the mount hold the file exclusively, so that nobody else can see it without what is written now.
-func (h *Handle) claim(ctx context.Context) (done func(), err error) {
-	if done, err = h.f.claimSurely(ctx, h.n.ino); err != nil {
-		return nil, fmt.Errorf("write inode %d: %w", h.n.ino, gone(err))
+// claim has the mount hold the file exclusively, so that nobody else can see it without what is written now, and returns the session
+// that it is held under.
+func (h *Handle) claim(ctx context.Context) (r *registration, done func(), err error) {
+	for {
+		r = h.f.sessions.get()
+		if done, err = h.f.claimSurely(ctx, h.n.ino); err != nil {
+			return nil, nil, fmt.Errorf("write inode %d: %w", h.n.ino, gone(err))
+		}
+		if r != nil && r == h.f.sessions.get() {
+			return r, done, nil
+		}
+		done()
 	}
-	return done, nil
 }
 
 // endOf is where an append goes; the file is claimed.
@@ -154,19 +160,39 @@ func (n *inode) writeStep(ctx context.Context, f *FS, p []byte, off uint64, kill
 	if err := f.budget.take(ctx, reserved, f.relieve); err != nil {
 		return err
 	}
-	n.mu.Lock()
-	now := f.cfg.Now()
-	if !n.waiting() {
-		n.born = now
-	}
-	cost, full := n.dirty.write(off, p, f.cfg.BlobSize)
-	n.changedAt(fs.TimeOf(now))
-	n.kill = n.kill || kill
-	n.settle(f)
-	n.mu.Unlock()
+	cost, full, err := n.take(f, p, off, kill)
 	f.budget.give(reserved - cost)
+	if err != nil {
+		return err
+	}
 	if full {
 		f.launch([]*inode{n}, (*segments).takeFull) // it need not wait for anything
 	}
 	return nil
+}
+
+// take is the step that cannot wait. Under a session that is over nothing is taken. It is looked at twice: if it ends in between,
+// all that is dirty is of that session, and fenced may have passed by already; if it ends later, fenced finds it among what is dirty.
+func (n *inode) take(f *FS, p []byte, off uint64, kill bool) (cost int64, full bool, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	over := func() bool { return n.under != nil && n.under.ended() }
+	if over() {
+		return 0, false, fs.ErrFenced
+	}
+	now := f.cfg.Now()
+	if !n.waiting() {
+		n.born = now
+	}
+	cost, full = n.dirty.write(off, p, f.cfg.BlobSize)
+	n.changedAt(fs.TimeOf(now))
+	n.kill = n.kill || kill
+	n.settle(f)
+	if over() {
+		n.errs.set(fs.ErrFenced)
+		f.losses.set(fs.ErrFenced)
+		n.drop(f) // gives back what all of it cost
+		return cost, false, fs.ErrFenced
+	}
+	return cost, full, nil
 }
