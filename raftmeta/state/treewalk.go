@@ -122,9 +122,13 @@ func (c *change) nextWalk(left *int) (bool, error) {
 	root := fs.Ino(0)
 	from := []byte{keyTree}
 	err := scan(c.kv, from, prefixEnd(from), func(key, value []byte) (bool, error) {
-		var a account
-		err := decode(value, &a)
-		if a.phase != treeWaiting && !a.doomed {
+		a, known := c.ledger.loaded[string(key)] // as this command has left it: several turns may come within one
+		var err error
+		if !known {
+			a = &account{exists: true}
+			err = decode(value, a)
+		}
+		if !a.exists || a.phase != treeWaiting && !a.doomed {
 			return true, err
 		}
 		ino, e := keyNumber(key, 1)
