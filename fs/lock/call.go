@@ -102,8 +102,8 @@ func (t *Table) wait(p person, at fs.Time, l *fs.Lock, ticket uint64) fs.LockSta
 	if state := t.try(p, at, l); state != fs.LockBusy && state != fs.LockLater {
 		return state
 	}
-	w := &waiter{p, ticket, at, *l}
-	if t.deadlocked(w) {
+	w, left := &waiter{p, ticket, at, *l}, searchMax
+	if t.deadlocked(w, &left) {
 		return fs.LockDeadlock
 	}
 	if len(e.waits) >= fs.LockWaitsMax {

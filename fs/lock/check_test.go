@@ -36,7 +36,7 @@ func (t *Table) check() error {
 			if _, _, busy := t.conflict(w.person, &w.lock); !busy && len(t.owing) == 0 {
 				return fmt.Errorf("%+v waits for nobody", w)
 			}
-			if len(t.owing) == 0 && t.deadlocked(w) {
+			if left := searchMax; len(t.owing) == 0 && t.deadlocked(w, &left) {
 				return fmt.Errorf("%+v waits for itself", w)
 			}
 		}

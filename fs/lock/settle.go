@@ -11,8 +11,12 @@ import (
 // somebody who waits as well, is woken too: asking again tells him. fresh are those who were granted something just before.
 func (t *Table) settle(ino fs.Ino, fresh ...person) {
 	fresh = append(fresh, t.grant(ino)...)
-	if slices.ContainsFunc(fresh, func(p person) bool { return len(t.waits[p]) > 0 }) {
-		t.breakCircles(ino)
+	left := searchMax
+	for _, p := range fresh { // a new circle goes through one of them
+		if slices.ContainsFunc(t.waits[p], func(w *waiter) bool { return t.deadlocked(w, &left) }) {
+			t.breakCircles(ino, &left)
+			return
+		}
 	}
 }
 
@@ -43,10 +47,10 @@ func (t *Table) first(ino fs.Ino) *waiter {
 	return nil
 }
 
-func (t *Table) breakCircles(ino fs.Ino) {
+func (t *Table) breakCircles(ino fs.Ino, left *int) {
 	if i := t.inodes[ino]; i != nil {
 		for _, w := range slices.Clone(i.queue) {
-			if t.deadlocked(w) {
+			if t.deadlocked(w, left) {
 				t.wake(w)
 			}
 		}
@@ -67,26 +71,32 @@ func (t *Table) settleAll(inos []fs.Ino) {
 	for _, ino := range inos {
 		t.grant(ino)
 	}
+	left := searchMax
 	for _, ino := range inos {
-		t.breakCircles(ino)
+		t.breakCircles(ino, &left)
 	}
 }
 
 // tellAll is called when the last session has told what it holds: only now can anything be granted.
 func (t *Table) tellAll() { t.settleAll(slices.Sorted(maps.Keys(t.inodes))) }
 
+// searchMax is how many ranges are looked at for circles, in one call: thousands that wait behind one another would else keep
+// the leader from everything else. What is not found by then is taken for none, as on Linux, which takes ten steps.
+const searchMax = 1 << 18
+
 // deadlocked reports whether somebody in w's way waits for w's owner, directly or by others who wait. Only owners of ranges
 // count: who else waits for a flock, or whom that waits for, cannot be known, since any process with the descriptor may end it.
-func (t *Table) deadlocked(w *waiter) bool {
+// What is looked at is taken from left; it is false when that is used up.
+func (t *Table) deadlocked(w *waiter, left *int) bool {
 	if w.kind != fs.LockRange {
 		return false
 	}
 	seen := map[person]bool{}
 	next := []*waiter{w}
-	for len(next) > 0 {
+	for len(next) > 0 && *left > 0 {
 		x := next[len(next)-1]
 		next = next[:len(next)-1]
-		for _, p := range t.inTheWay(x) {
+		for _, p := range t.inTheWay(x, left) {
 			if p == w.person {
 				return true
 			}
@@ -99,16 +109,18 @@ func (t *Table) deadlocked(w *waiter) bool {
 	return false
 }
 
-// inTheWay are the owners that w waits for.
-func (t *Table) inTheWay(w *waiter) (list []person) {
+// inTheWay are the owners that w waits for. What is looked at is taken from left.
+func (t *Table) inTheWay(w *waiter, left *int) (list []person) {
 	i := t.inodes[w.lock.Ino]
 	if i == nil {
 		return nil
 	}
 	for _, o := range i.owners {
 		if o.kind != w.kind || o.person == w.person {
+			*left--
 			continue
 		}
+		*left -= len(o.held)
 		if _, ok := o.held.conflict(w.lock.Start, w.lock.End, w.lock.Type); ok {
 			list = append(list, o.person)
 		}

@@ -12,7 +12,7 @@ import (
 // Invariants (check, in the tests):
 //   - no two owners hold what does not go together;
 //   - nobody waits for what he could have, once all sessions have told what they hold;
-//   - no owners of ranges wait for each other in a circle;
+//   - no owners of ranges wait for each other in a circle that searchMax lets be found;
 //   - the counts are those of what is there.
 type Table struct {
 	inodes   map[fs.Ino]*inode

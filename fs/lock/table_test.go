@@ -71,6 +71,31 @@ func TestCircle_ThatAGrantClosesIsFound(t *testing.T) {
 	s.do(1, fs.LockWait, 1, write(2, 1, 0, 5), fs.LockDeadlock)
 }
 
+// Whoever waits behind many others must not keep everybody from the table while it is found out whether he waits for himself.
+func TestCircle_IsLookedForWithinBounds(t *testing.T) {
+	const n = 100
+	s := newScript(t)
+	seq := uint64(0)
+	do := func(action fs.LockAction, ticket uint64, l fs.Lock) {
+		seq++
+		s.Do(1, 1, &fs.LockCall{Seq: seq, Action: action, Ticket: ticket, Lock: l})
+	}
+	for i := range uint64(n) {
+		do(fs.LockTry, 0, write(1, i, i, i))
+		if i > 0 {
+			do(fs.LockWait, i, write(1, i, i-1, i-1))
+		}
+	}
+	last := &waiter{person{1, fs.LockRange, 0}, n, 1, write(1, 0, n-1, n-1)}
+	left := searchMax
+	if !s.deadlocked(last, &left) {
+		t.Error("it would wait for itself")
+	}
+	if left = n * n / 4; s.deadlocked(last, &left) || left < -n {
+		t.Errorf("it went %d ranges beyond the bound", -left)
+	}
+}
+
 func TestFlock_ThatCannotBeConvertedIsLost(t *testing.T) {
 	s := newScript(t)
 	s.do(1, fs.LockTry, 0, flock(fs.LockRead, 1), fs.LockGranted)
