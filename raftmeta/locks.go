@@ -3,6 +3,7 @@ package raftmeta
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"dfs/fs"
@@ -49,6 +50,9 @@ func (t *sessionTable) lock(e *session, c *fs.LockCall) (fs.LockAnswer, error) {
 	if !pinned && e.attached && c.Action != fs.LockUnlock && c.Action != fs.LockCancel {
 		return fs.LockAnswer{}, fmt.Errorf("the session has not pinned it: %w", fs.ErrAccess)
 	}
+	if !pinned && c.Action == fs.LockTest {
+		return fs.LockAnswer{State: fs.LockLater}, nil // it has not told what it has pinned
+	}
 	a := t.locks.Do(e.ID, fs.TimeOf(time.Now()), c)
 	t.wakeWaiters()
 	return a, nil
@@ -64,9 +68,11 @@ func (t *sessionTable) wakeWaiters() {
 	}
 }
 
-// reclaim takes over the locks of a session that tells them to this leader for the first time; mu is held. Two cannot have told the
+// reclaim takes over the locks of a session that tells them to this leader for the first time, on what it has pinned; mu is held.
+// Those on anything else, which it may not even see, are nobody's: to believe in them could end somebody else's session. Two cannot have told the
 // truth if they tell what does not go together: the session that comes second is ended, so that it does not believe in them.
 func (t *sessionTable) reclaim(e *session, c fs.LockClaim) error {
+	c.Locks = slices.DeleteFunc(slices.Clone(c.Locks), func(l fs.Lock) bool { _, pinned := e.pins[l.Ino]; return !pinned })
 	if !t.locks.Reclaim(e.ID, fs.TimeOf(time.Now()), c) {
 		t.r.n.logger.Error("a session claims locks that another one holds; it is ended", "session", e.ID, "host", e.mount.Host, "path", e.mount.Path)
 		e.expiring = true

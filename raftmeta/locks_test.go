@@ -190,6 +190,22 @@ func TestClaimOfAnothersLock_EndsTheSession(t *testing.T) {
 	m[0].must(fs.LockGranted, fs.LockTry, 0, m[0].lock(10, 10))
 }
 
+// A session cannot claim what it has not pinned, and maybe may not see: it could keep it, or have its owner's session ended.
+func TestClaimOfWhatIsNotPinned_IsNotTaken(t *testing.T) {
+	c := shortSessions(t, 3, 20*time.Second, nil)
+	m := c.lockMounts(3)
+	m[1].must(fs.LockGranted, fs.LockTry, 0, m[1].lock(0, 9))
+	c.stop(c.leader().cfg.ID)
+	m[0].st = c.attach(m[0].Session)
+	if err := m[0].tell(m[0].lock(0, 9)); err != nil {
+		t.Fatal(err)
+	}
+	m[1].attach(m[1].lock(0, 9))
+	m[2].must(fs.LockLater, fs.LockTest, 0, m[2].lock(0, 9)) // nobody knows whether it may see the inode
+	m[2].attach()
+	m[1].must(fs.LockGranted, fs.LockTry, 0, m[1].lock(10, 10))
+}
+
 // A leader that was cut off does not know that it is none any more; what it grants must not be believed.
 func TestDeposedLeader_GrantsNothing(t *testing.T) {
 	c := newCluster(t, 3, func(cfg *Config) { cfg.Timings.Operation = time.Second })
