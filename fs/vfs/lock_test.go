@@ -50,6 +50,21 @@ func TestLock_WithoutAnAnswerIsGivenUp(t *testing.T) {
 	mustLock(t, h, rangeLock(2, fs.LockWrite, 0, 9), fs.LockGranted)
 }
 
+// With nobody to be asked a program does not hang: what it gives up is given up when somebody can be.
+func TestUnlock_WithoutALeaderEnds(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m := w.mount(t, Config{OpTimeout: 200 * time.Millisecond})
+	h := m.create("f")
+	mustLock(t, h, rangeLock(1, fs.LockWrite, 0, 9), fs.LockGranted)
+	m.sw.set("lock", fs.ErrUnavailable)
+	_, err := h.Unlock(ctxT(t), rangeLock(1, fs.LockRead, 0, 9))
+	mustBeErr(t, err, fs.ErrUnavailable)
+	_, err = h.Lock(ctxT(t), rangeLock(1, fs.LockWrite, 20, 29), false)
+	mustBeErr(t, err, fs.ErrUnavailable)
+	m.sw.set("lock", nil)
+	eventually(t, "it is given up", func() bool { return len(w.meta.Locks()) == 0 })
+}
+
 // The answer of a leader that was deposed while it was on its way does not count.
 func TestLock_GrantedByAnEarlierLeaderIsAskedForAgain(t *testing.T) {
 	w := newWorld(t, localmeta.Config{TimeoutMillis: 400})

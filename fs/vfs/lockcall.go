@@ -86,7 +86,7 @@ func (o *lockOwner) granted(h *Handle, l *fs.Lock) func(fs.LockState) {
 
 // askLock asks for l once, by c; the turn is taken for that long.
 func (f *FS) askLock(ctx context.Context, o *lockOwner, h *Handle, l *fs.Lock, c fs.LockCall) (fs.LockState, error) {
-	if err := o.take(ctx); err != nil {
+	if err := o.takeSoon(ctx, f.cfg.OpTimeout); err != nil {
 		return 0, err
 	}
 	defer o.free()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"dfs/fs"
 	"dfs/fs/lock"
@@ -95,6 +96,13 @@ func (o *lockOwner) take(ctx context.Context) error {
 	case <-ctx.Done():
 		return unavailable(ctx.Err())
 	}
+}
+
+// takeSoon is take for a program, which does not wait for ever: what is done in the owner's name may be to find a leader.
+func (o *lockOwner) takeSoon(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return o.take(ctx)
 }
 
 func (o *lockOwner) free() { <-o.turn }

@@ -8,8 +8,8 @@ import (
 )
 
 // Unlock gives up what l.Owner holds within l's range; l.Type and l.Ino do not matter. What was written under a write lock is
-// flushed first, so that whoever locks next sees it, on whatever mount; a failure of that shows at fsync and close. When ctx ends it
-// goes on in the background. The state is LockGranted, or LockFull if there are too many ranges to make one into two.
+// flushed first, so that whoever locks next sees it, on whatever mount; a failure of that shows at fsync and close. When ctx ends, or
+// after OpTimeout (ErrUnavailable), it goes on in the background. The state is LockGranted, or LockFull if there are too many ranges to make one into two.
 func (h *Handle) Unlock(ctx context.Context, l fs.Lock) (fs.LockState, error) {
 	f := h.f
 	l.Ino = h.n.ino
@@ -26,11 +26,13 @@ func (h *Handle) Unlock(ctx context.Context, l fs.Lock) (fs.LockState, error) {
 		f.locks.done(o)
 		return 0, fs.ErrClosed
 	}
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.OpTimeout)
+	defer cancel()
 	select {
 	case state := <-done:
 		return state, nil
 	case <-ctx.Done():
-		return 0, fmt.Errorf("unlock inode %d: %w", l.Ino, ctx.Err())
+		return 0, fmt.Errorf("unlock inode %d: %w", l.Ino, unavailable(ctx.Err()))
 	}
 }
 
