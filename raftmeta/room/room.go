@@ -47,7 +47,7 @@ func (t *Table) Grant(id fs.SessionID, accounts []Account, want uint64, back fs.
 	free := uint64(2 * grantMax)
 	for _, a := range accounts {
 		if back.All {
-			t.giveBack(a.ID, id, back.Held, now)
+			t.giveBack(a.ID, id, min(back.Held, a.Left), now) // more would be refused in any case
 		}
 		granted := t.granted(a.ID, now)
 		room.Left = min(room.Left, a.Left)
@@ -58,7 +58,7 @@ func (t *Table) Grant(id fs.SessionID, accounts []Account, want uint64, back fs.
 	if hold >= want {
 		room.Bytes, room.Wait = hold, false
 	} else {
-		hold = min(want, room.Left)
+		hold = min(want, room.Left, grantMax)
 	}
 	if !room.Wait {
 		for _, a := range accounts {

@@ -57,6 +57,24 @@ func TestGrant_HoldsWhatIsWrittenThrough(t *testing.T) {
 	}
 }
 
+// What a mount says of itself may be wrong: it neither makes room out of nothing nor takes all that there is.
+func TestGrant_BelievesNoAbsurdNumbers(t *testing.T) {
+	now, account := time.Now(), []Account{{fs.QuotaID{Number: 2}, 1000}}
+	table := NewTable()
+	for id := range fs.SessionID(2) { // their sum would be 0
+		table.Grant(id+1, account, 1, fs.Return{All: true, Held: 1 << 63}, now)
+	}
+	if r := table.Grant(3, account, 1, fs.Return{}, now); r.Bytes != 0 || !r.Wait {
+		t.Errorf("granted beside what is in memory: %+v", r)
+	}
+	account[0].Left = 1 << 40
+	table = NewTable()
+	table.Grant(1, account, math.MaxUint64, fs.Return{All: true}, now)
+	if r := table.Grant(2, account, 10, fs.Return{}, now); r.Bytes == 0 {
+		t.Errorf("one session holds a terabyte: %+v", r)
+	}
+}
+
 func TestGrant_ForgetsWhatIsOver(t *testing.T) {
 	table, now := NewTable(), time.Now()
 	for n := range 1000 {
