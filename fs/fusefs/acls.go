@@ -76,10 +76,13 @@ func (f *front) getACL(r *request, name string) ([]byte, error) {
 	value, o, ok := f.acls.get(r.ino(), name)
 	if !ok {
 		var err error
-		if value, err = f.askACL(r, name); err != nil {
+		var known bool
+		if value, known, err = f.askACL(r, name); err != nil {
 			return nil, err
 		}
-		f.acls.put(o, name, value)
+		if known {
+			f.acls.put(o, name, value)
+		}
 	}
 	if len(value) == 0 {
 		return nil, fs.ErrNoXattr
@@ -87,17 +90,17 @@ func (f *front) getACL(r *request, name string) ([]byte, error) {
 	return value, nil
 }
 
-// askACL asks for an ACL, empty for none. The root has none when the cluster is gone: see root.
-func (f *front) askACL(r *request, name string) (value []byte, err error) {
+// askACL asks for an ACL, empty for none. The root has none when the cluster is gone, but that is not known: see root.
+func (f *front) askACL(r *request, name string) (value []byte, known bool, err error) {
 	ask := func(ctx context.Context) error {
 		value, err = f.fs.Getxattr(ctx, r.ino(), name)
 		return err
 	}
 	if f.ask(r, ask) {
-		return nil, nil
+		return nil, false, nil
 	}
 	if errors.Is(err, fs.ErrNoXattr) {
-		return nil, nil
+		return nil, true, nil
 	}
-	return value, err
+	return value, err == nil, err
 }

@@ -38,6 +38,9 @@ func TestRootACL_IsNoneOnceTheClusterIsGone(t *testing.T) {
 	if _, st := r.getACL(1); st != fuse.ENODATA {
 		t.Errorf("%v", st)
 	}
+	if _, _, ok := r.acls.get(fs.RootIno, fs.XattrACLAccess); ok {
+		t.Error("that is remembered for when the cluster is back")
+	}
 	if _, st := r.getACL(ino); st == fuse.OK || st == fuse.ENODATA {
 		t.Errorf("a file's ACL comes from memory: %v", st)
 	}
