@@ -46,7 +46,7 @@ func (n *inode) reserve(ctx context.Context, f *FS, k int) (through func(), err 
 		}
 		r, granted := n.returnRoom(ctx, f, k)
 		wait = cmp.Or(wait, time.Duration(r.Millis)*time.Millisecond)
-		if !granted && ctx.Err() == nil && (!r.Wait || time.Since(began) > wait) {
+		if !granted && ctx.Err() == nil && (!r.Wait || r.Left == 0 || time.Since(began) > wait) {
 			return func() { f.asks.Release(asksMax) }, nil
 		}
 		f.asks.Release(asksMax)

@@ -172,3 +172,29 @@ func TestWrite_WithoutAnAnswerAboutRoomItIsFlushedAtOnce(t *testing.T) {
 	}
 	h.mustBe(t, []byte("data"))
 }
+
+// Where nothing is left, nothing comes of waiting for others, and who asks for the file would wait, too.
+func TestWrite_WithNothingLeftWaitsForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, 1<<20)
+		a, b := w.start(t, Config{FlushAge: time.Second}).knows(), w.start(t, Config{FlushAge: time.Second}).knows()
+		ha, hb := a.create("a"), b.create("b")
+		ha.mustWrite(t, []byte("of a grant"), 0)
+		ha.mustFlush(t)
+		err := w.meta.SetQuota(fs.QuotaOf{}, &fs.LimitChange{SetBytes: true, Limits: fs.Limits{Bytes: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = hb.Write(ctxT(t), []byte("x"), 0)
+		mustBeErr(t, err, fs.ErrQuota)
+		if waited := time.Since(began); waited > roomPause {
+			t.Errorf("it waited for %v", waited)
+		}
+		ha.Release()
+		hb.Release()
+		if err := errors.Join(a.Close(ctxT(t)), b.Close(ctxT(t))); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

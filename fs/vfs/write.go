@@ -25,7 +25,7 @@ func (h *Handle) WriteKillPriv(ctx context.Context, p []byte, off uint64) (int, 
 	return h.writeAs(ctx, p, off, true)
 }
 
-// WritePages is Write for pages of a shared mapping, which waits for no other mount: a kernel that writes them back may hold up what
+// WritePages is Write for pages of a shared mapping, which waits for no other mount's lease: a kernel that writes them back may hold up what
 // others wait for. Where the file is not held exclusively they are flushed at once, and Fsync waits until others have dropped
 // what they replace.
 func (h *Handle) WritePages(ctx context.Context, p []byte, off uint64) (int, error) {
