@@ -16,6 +16,9 @@ func (f *front) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 			return err
 		}
 		n, err = file.h.Read(r, buf, in.Offset)
+		if err == nil && file.flags&unix.O_ACCMODE == unix.O_RDONLY && in.Flags&unix.O_DIRECT == 0 {
+			f.cached(file.ino)
+		}
 		return err
 	})
 	if !status.Ok() {

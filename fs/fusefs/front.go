@@ -32,15 +32,16 @@ type front struct {
 
 	requests string // begins the ids of this mount's requests
 
-	stats  counters
-	files  handles[*file]
-	dirs   handles[*vfs.DirHandle]
-	stale  sync.Map // inodes whose pages the kernel must drop at the next OPEN; see front.handle
-	pages  pages
-	acls   acls
-	kernel notifier
-	root   root
-	dev    *device
+	stats    counters
+	files    handles[*file]
+	dirs     handles[*vfs.DirHandle]
+	unleased sync.Map // inodes whose pages are about to be dropped; see front.cached
+	stale    sync.Map // inodes whose pages the kernel must drop at the next OPEN; see front.handle
+	pages    pages
+	acls     acls
+	kernel   notifier
+	root     root
+	dev      *device
 }
 
 func newFront(cfg *Config, dev *device) *front {

@@ -51,6 +51,24 @@ func (f *front) DropPages(ino fs.Ino) {
 	}
 }
 
+// unleasedPages is how long the kernel keeps pages that it was given without a lease.
+const unleasedPages = 5 * time.Millisecond
+
+// cached is told that a READ is about to bring pages of a file into the kernel. Without a lease nobody recalls them: read(2) asks
+// for attributes before it believes them, but a mapping does not. So they are dropped soon, and asked for again where they are used.
+func (f *front) cached(ino fs.Ino) {
+	if f.fs.Leased(ino) {
+		return
+	}
+	if _, is := f.unleased.LoadOrStore(ino, struct{}{}); is {
+		return
+	}
+	time.AfterFunc(unleasedPages, func() {
+		f.unleased.Delete(ino)
+		f.DropPages(ino)
+	})
+}
+
 // notify has the kernel forget an inode's attributes, and with off 0 its pages.
 func (f *front) notify(ino fs.Ino, off int64) {
 	switch st := f.kernel.InodeNotify(f.nodeOf(ino), off, 0); st {

@@ -115,6 +115,9 @@ func (l *leases) holds(ino fs.Ino, m fs.LeaseMode) bool {
 	return l.rest(ino) > 0 && l.holder.Held(ino).Mode >= m
 }
 
+// Leased reports whether what is known of an inode will be recalled before anybody changes it.
+func (f *FS) Leased(ino fs.Ino) bool { return f.leases.holds(ino, fs.LeaseShared) }
+
 // allExclusive reports whether the mount holds all of some inodes exclusively, whether or not it may use them now.
 func (l *leases) allExclusive(inos []fs.Ino) bool {
 	l.mu.Lock()

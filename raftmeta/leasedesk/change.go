@@ -53,6 +53,9 @@ func (w *Work) begin(ctx context.Context, tx *fs.Tx, call fs.LeaseCall, now Reso
 			return err
 		}
 	}
+	if ctx.Err() != nil { // the caller may have given up long ago, and has been told so
+		return context.Cause(ctx)
+	}
 	if call.Want == fs.LeaseExclusive {
 		w.bear(slices.Sorted(maps.Keys(t.born)))
 	}

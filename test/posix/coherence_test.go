@@ -251,3 +251,44 @@ func TestDirectRead_SeesAnotherMountsChange(t *testing.T) {
 		must(t, unix.Close(fd))
 	}
 }
+
+// Where one mount writes all the time another gets no lease, and its kernel would keep what it has mapped for ever.
+func TestMapping_OfAFileThatAnotherMountWritesAllTheTimeShowsTheLastWrite(t *testing.T) {
+	a, b := two(t)
+	must(t, os.WriteFile(a+"/f", make([]byte, 4096), 0o644))
+	w, err := os.OpenFile(a+"/f", os.O_WRONLY, 0)
+	must(t, err)
+	defer w.Close()
+	r, err := os.Open(b + "/f")
+	must(t, err)
+	defer r.Close()
+	mapped, err := unix.Mmap(int(r.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
+	must(t, err)
+	defer func() { must(t, unix.Munmap(mapped)) }()
+	for round := range 20 {
+		last := byte(round + 1)
+		wrote := make(chan error, 1)
+		go func() {
+			for i := range 50 {
+				if _, err := w.WriteAt([]byte{byte(100 + i)}, 0); err != nil {
+					wrote <- err
+					return
+				}
+			}
+			_, err := w.WriteAt([]byte{last}, 0)
+			wrote <- err
+		}()
+		for done := false; !done; {
+			select {
+			case err := <-wrote:
+				must(t, err)
+				done = true
+			default:
+				sink = mapped[0]
+			}
+		}
+		eventually(t, "the mapping shows the last write", func() bool { return mapped[0] == last })
+	}
+}
+
+var sink byte // what was read is looked at by nobody
