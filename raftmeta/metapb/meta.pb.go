@@ -4167,6 +4167,350 @@ func (x *BlobOrigin) GetIndex() uint64 {
 	return 0
 }
 
+type WatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // any bytes but NUL
+	Ino           uint64                 `protobuf:"varint,2,opt,name=ino,proto3" json:"ino,omitempty"`  // in its place, if not 0
+	After         *Position              `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *WatchRequest) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetIno() uint64 {
+	if x != nil {
+		return x.Ino
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetAfter() *Position {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+type Position struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	N             uint32                 `protobuf:"varint,2,opt,name=n,proto3" json:"n,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Position) Reset() {
+	*x = Position{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Position) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Position) ProtoMessage() {}
+
+func (x *Position) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Position.ProtoReflect.Descriptor instead.
+func (*Position) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *Position) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Position) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+type Changes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Watched       uint64                 `protobuf:"varint,1,opt,name=watched,proto3" json:"watched,omitempty"`
+	From          *Position              `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Upto          *Position              `protobuf:"bytes,3,opt,name=upto,proto3" json:"upto,omitempty"`
+	List          []*Change              `protobuf:"bytes,4,rep,name=list,proto3" json:"list,omitempty"`
+	Missing       bool                   `protobuf:"varint,5,opt,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Changes) Reset() {
+	*x = Changes{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Changes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Changes) ProtoMessage() {}
+
+func (x *Changes) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Changes.ProtoReflect.Descriptor instead.
+func (*Changes) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *Changes) GetWatched() uint64 {
+	if x != nil {
+		return x.Watched
+	}
+	return 0
+}
+
+func (x *Changes) GetFrom() *Position {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Changes) GetUpto() *Position {
+	if x != nil {
+		return x.Upto
+	}
+	return nil
+}
+
+func (x *Changes) GetList() []*Change {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *Changes) GetMissing() bool {
+	if x != nil {
+		return x.Missing
+	}
+	return false
+}
+
+type Change struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *Position              `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Time          int64                  `protobuf:"fixed64,2,opt,name=time,proto3" json:"time,omitempty"` // nanoseconds since the Unix epoch
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Ino           uint64                 `protobuf:"varint,4,opt,name=ino,proto3" json:"ino,omitempty"`
+	Type          uint32                 `protobuf:"varint,5,opt,name=type,proto3" json:"type,omitempty"`
+	Path          []byte                 `protobuf:"bytes,6,opt,name=path,proto3" json:"path,omitempty"`
+	To            []byte                 `protobuf:"bytes,7,opt,name=to,proto3" json:"to,omitempty"`
+	Dir           uint64                 `protobuf:"varint,8,opt,name=dir,proto3" json:"dir,omitempty"`
+	ToDir         uint64                 `protobuf:"varint,9,opt,name=to_dir,json=toDir,proto3" json:"to_dir,omitempty"`
+	Replaced      uint64                 `protobuf:"varint,10,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	Nlink         uint32                 `protobuf:"varint,11,opt,name=nlink,proto3" json:"nlink,omitempty"`
+	Xattr         []byte                 `protobuf:"bytes,12,opt,name=xattr,proto3" json:"xattr,omitempty"`
+	Session       uint64                 `protobuf:"varint,13,opt,name=session,proto3" json:"session,omitempty"`
+	Host          []byte                 `protobuf:"bytes,14,opt,name=host,proto3" json:"host,omitempty"`
+	Mount         []byte                 `protobuf:"bytes,15,opt,name=mount,proto3" json:"mount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *Change) GetAt() *Position {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Change) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Change) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Change) GetIno() uint64 {
+	if x != nil {
+		return x.Ino
+	}
+	return 0
+}
+
+func (x *Change) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Change) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Change) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Change) GetDir() uint64 {
+	if x != nil {
+		return x.Dir
+	}
+	return 0
+}
+
+func (x *Change) GetToDir() uint64 {
+	if x != nil {
+		return x.ToDir
+	}
+	return 0
+}
+
+func (x *Change) GetReplaced() uint64 {
+	if x != nil {
+		return x.Replaced
+	}
+	return 0
+}
+
+func (x *Change) GetNlink() uint32 {
+	if x != nil {
+		return x.Nlink
+	}
+	return 0
+}
+
+func (x *Change) GetXattr() []byte {
+	if x != nil {
+		return x.Xattr
+	}
+	return nil
+}
+
+func (x *Change) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Change) GetHost() []byte {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *Change) GetMount() []byte {
+	if x != nil {
+		return x.Mount
+	}
+	return nil
+}
+
 var File_raftmeta_metapb_meta_proto protoreflect.FileDescriptor
 
 const file_raftmeta_metapb_meta_proto_rawDesc = "" +
@@ -4499,7 +4843,37 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\n" +
 	"live_bytes\x18\x03 \x01(\x04R\tliveBytes\x12!\n" +
 	"\x02tx\x18\x04 \x01(\v2\x11.dfs.meta.v1.TxIDR\x02tx\x12\x14\n" +
-	"\x05index\x18\x05 \x01(\x04R\x05index2\xa6\a\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index\"a\n" +
+	"\fWatchRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x10\n" +
+	"\x03ino\x18\x02 \x01(\x04R\x03ino\x12+\n" +
+	"\x05after\x18\x03 \x01(\v2\x15.dfs.meta.v1.PositionR\x05after\".\n" +
+	"\bPosition\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\f\n" +
+	"\x01n\x18\x02 \x01(\rR\x01n\"\xbc\x01\n" +
+	"\aChanges\x12\x18\n" +
+	"\awatched\x18\x01 \x01(\x04R\awatched\x12)\n" +
+	"\x04from\x18\x02 \x01(\v2\x15.dfs.meta.v1.PositionR\x04from\x12)\n" +
+	"\x04upto\x18\x03 \x01(\v2\x15.dfs.meta.v1.PositionR\x04upto\x12'\n" +
+	"\x04list\x18\x04 \x03(\v2\x13.dfs.meta.v1.ChangeR\x04list\x12\x18\n" +
+	"\amissing\x18\x05 \x01(\bR\amissing\"\xd6\x02\n" +
+	"\x06Change\x12%\n" +
+	"\x02at\x18\x01 \x01(\v2\x15.dfs.meta.v1.PositionR\x02at\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x10R\x04time\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03ino\x18\x04 \x01(\x04R\x03ino\x12\x12\n" +
+	"\x04type\x18\x05 \x01(\rR\x04type\x12\x12\n" +
+	"\x04path\x18\x06 \x01(\fR\x04path\x12\x0e\n" +
+	"\x02to\x18\a \x01(\fR\x02to\x12\x10\n" +
+	"\x03dir\x18\b \x01(\x04R\x03dir\x12\x15\n" +
+	"\x06to_dir\x18\t \x01(\x04R\x05toDir\x12\x1a\n" +
+	"\breplaced\x18\n" +
+	" \x01(\x04R\breplaced\x12\x14\n" +
+	"\x05nlink\x18\v \x01(\rR\x05nlink\x12\x14\n" +
+	"\x05xattr\x18\f \x01(\fR\x05xattr\x12\x18\n" +
+	"\asession\x18\r \x01(\x04R\asession\x12\x12\n" +
+	"\x04host\x18\x0e \x01(\fR\x04host\x12\x14\n" +
+	"\x05mount\x18\x0f \x01(\fR\x05mount2\xa6\a\n" +
 	"\x04Meta\x12>\n" +
 	"\x06Commit\x12\x1a.dfs.meta.v1.CommitRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
 	"\x05Abort\x12\x19.dfs.meta.v1.AbortRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
@@ -4515,7 +4889,7 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\fCloseSession\x12\x14.dfs.meta.v1.Session\x1a\x12.dfs.meta.v1.Empty\x129\n" +
 	"\x06Attach\x12\x16.dfs.meta.v1.FromMount\x1a\x13.dfs.meta.v1.Notice(\x010\x01\x126\n" +
 	"\x03Pin\x12\x17.dfs.meta.v1.PinRequest\x1a\x16.dfs.meta.v1.AttrReply\x12A\n" +
-	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\x80\x06\n" +
+	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange2\xbc\x06\n" +
 	"\aCluster\x128\n" +
 	"\x04Join\x12\x18.dfs.meta.v1.JoinRequest\x1a\x16.dfs.meta.v1.JoinReply\x12A\n" +
 	"\aRemoval\x12\x1b.dfs.meta.v1.RemovalRequest\x1a\x19.dfs.meta.v1.RemovalReply\x12@\n" +
@@ -4529,7 +4903,8 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\fTransactions\x12 .dfs.meta.v1.TransactionsRequest\x1a\x1e.dfs.meta.v1.TransactionsReply\x127\n" +
 	"\vTransaction\x12\x11.dfs.meta.v1.TxID\x1a\x15.dfs.meta.v1.TxStatus\x122\n" +
 	"\x04Raft\x12\x12.dfs.meta.v1.Empty\x1a\x16.dfs.meta.v1.RaftReply\x12A\n" +
-	"\aExplain\x12\x1b.dfs.meta.v1.ExplainRequest\x1a\x19.dfs.meta.v1.ExplainReplyB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
+	"\aExplain\x12\x1b.dfs.meta.v1.ExplainRequest\x1a\x19.dfs.meta.v1.ExplainReply\x12:\n" +
+	"\x05Watch\x12\x19.dfs.meta.v1.WatchRequest\x1a\x14.dfs.meta.v1.Changes0\x01B\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
 
 var (
 	file_raftmeta_metapb_meta_proto_rawDescOnce sync.Once
@@ -4543,7 +4918,7 @@ func file_raftmeta_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_raftmeta_metapb_meta_proto_rawDescData
 }
 
-var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Empty)(nil),               // 0: dfs.meta.v1.Empty
 	(*JoinToken)(nil),           // 1: dfs.meta.v1.JoinToken
@@ -4604,6 +4979,10 @@ var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*ExplainRequest)(nil),      // 56: dfs.meta.v1.ExplainRequest
 	(*ExplainReply)(nil),        // 57: dfs.meta.v1.ExplainReply
 	(*BlobOrigin)(nil),          // 58: dfs.meta.v1.BlobOrigin
+	(*WatchRequest)(nil),        // 59: dfs.meta.v1.WatchRequest
+	(*Position)(nil),            // 60: dfs.meta.v1.Position
+	(*Changes)(nil),             // 61: dfs.meta.v1.Changes
+	(*Change)(nil),              // 62: dfs.meta.v1.Change
 }
 var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	1,  // 0: dfs.meta.v1.PutTokenRequest.token:type_name -> dfs.meta.v1.JoinToken
@@ -4661,65 +5040,72 @@ var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	38, // 52: dfs.meta.v1.ExplainReply.nodes:type_name -> dfs.meta.v1.NodeInfo
 	23, // 53: dfs.meta.v1.BlobOrigin.info:type_name -> dfs.meta.v1.BlobInfo
 	6,  // 54: dfs.meta.v1.BlobOrigin.tx:type_name -> dfs.meta.v1.TxID
-	8,  // 55: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
-	12, // 56: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
-	15, // 57: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
-	16, // 58: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
-	17, // 59: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
-	16, // 60: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
-	21, // 61: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
-	25, // 62: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
-	16, // 63: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
-	0,  // 64: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
-	29, // 65: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
-	30, // 66: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
-	34, // 67: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
-	31, // 68: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
-	32, // 69: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
-	40, // 70: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
-	42, // 71: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
-	44, // 72: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
-	2,  // 73: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
-	0,  // 74: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
-	4,  // 75: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
-	5,  // 76: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
-	0,  // 77: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
-	51, // 78: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
-	6,  // 79: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
-	0,  // 80: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
-	56, // 81: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
-	9,  // 82: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
-	9,  // 83: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
-	14, // 84: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
-	14, // 85: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
-	19, // 86: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
-	20, // 87: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
-	24, // 88: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
-	26, // 89: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
-	27, // 90: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
-	28, // 91: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
-	30, // 92: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
-	0,  // 93: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
-	37, // 94: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
-	14, // 95: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
-	33, // 96: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
-	41, // 97: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
-	43, // 98: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
-	0,  // 99: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
-	0,  // 100: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
-	3,  // 101: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
-	0,  // 102: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
-	0,  // 103: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
-	45, // 104: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
-	52, // 105: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
-	53, // 106: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
-	54, // 107: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
-	57, // 108: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
-	82, // [82:109] is the sub-list for method output_type
-	55, // [55:82] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	60, // 55: dfs.meta.v1.WatchRequest.after:type_name -> dfs.meta.v1.Position
+	60, // 56: dfs.meta.v1.Changes.from:type_name -> dfs.meta.v1.Position
+	60, // 57: dfs.meta.v1.Changes.upto:type_name -> dfs.meta.v1.Position
+	62, // 58: dfs.meta.v1.Changes.list:type_name -> dfs.meta.v1.Change
+	60, // 59: dfs.meta.v1.Change.at:type_name -> dfs.meta.v1.Position
+	8,  // 60: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
+	12, // 61: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
+	15, // 62: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
+	16, // 63: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
+	17, // 64: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
+	16, // 65: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
+	21, // 66: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
+	25, // 67: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
+	16, // 68: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
+	0,  // 69: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.Empty
+	29, // 70: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
+	30, // 71: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
+	34, // 72: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
+	31, // 73: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
+	32, // 74: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
+	40, // 75: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
+	42, // 76: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
+	44, // 77: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
+	2,  // 78: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
+	0,  // 79: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
+	4,  // 80: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
+	5,  // 81: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
+	0,  // 82: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
+	51, // 83: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
+	6,  // 84: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
+	0,  // 85: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
+	56, // 86: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
+	59, // 87: dfs.meta.v1.Cluster.Watch:input_type -> dfs.meta.v1.WatchRequest
+	9,  // 88: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
+	9,  // 89: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
+	14, // 90: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
+	14, // 91: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
+	19, // 92: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
+	20, // 93: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
+	24, // 94: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
+	26, // 95: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
+	27, // 96: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
+	28, // 97: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
+	30, // 98: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
+	0,  // 99: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
+	37, // 100: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
+	14, // 101: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
+	33, // 102: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
+	41, // 103: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
+	43, // 104: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
+	0,  // 105: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
+	0,  // 106: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
+	3,  // 107: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
+	0,  // 108: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
+	0,  // 109: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
+	45, // 110: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
+	52, // 111: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
+	53, // 112: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
+	54, // 113: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
+	57, // 114: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
+	61, // 115: dfs.meta.v1.Cluster.Watch:output_type -> dfs.meta.v1.Changes
+	88, // [88:116] is the sub-list for method output_type
+	60, // [60:88] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_raftmeta_metapb_meta_proto_init() }
@@ -4737,7 +5123,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raftmeta_metapb_meta_proto_rawDesc), len(file_raftmeta_metapb_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   59,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -663,6 +663,7 @@ const (
 	Cluster_Transaction_FullMethodName  = "/dfs.meta.v1.Cluster/Transaction"
 	Cluster_Raft_FullMethodName         = "/dfs.meta.v1.Cluster/Raft"
 	Cluster_Explain_FullMethodName      = "/dfs.meta.v1.Cluster/Explain"
+	Cluster_Watch_FullMethodName        = "/dfs.meta.v1.Cluster/Watch"
 )
 
 // ClusterClient is the client API for Cluster service.
@@ -681,6 +682,7 @@ type ClusterClient interface {
 	Transaction(ctx context.Context, in *TxID, opts ...grpc.CallOption) (*TxStatus, error)
 	Raft(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*RaftReply, error)
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainReply, error)
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Changes], error)
 }
 
 type clusterClient struct {
@@ -811,6 +813,25 @@ func (c *clusterClient) Explain(ctx context.Context, in *ExplainRequest, opts ..
 	return out, nil
 }
 
+func (c *clusterClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Changes], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Cluster_ServiceDesc.Streams[0], Cluster_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, Changes]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Cluster_WatchClient = grpc.ServerStreamingClient[Changes]
+
 // ClusterServer is the server API for Cluster service.
 // All implementations must embed UnimplementedClusterServer
 // for forward compatibility.
@@ -827,6 +848,7 @@ type ClusterServer interface {
 	Transaction(context.Context, *TxID) (*TxStatus, error)
 	Raft(context.Context, *Empty) (*RaftReply, error)
 	Explain(context.Context, *ExplainRequest) (*ExplainReply, error)
+	Watch(*WatchRequest, grpc.ServerStreamingServer[Changes]) error
 	mustEmbedUnimplementedClusterServer()
 }
 
@@ -872,6 +894,9 @@ func (UnimplementedClusterServer) Raft(context.Context, *Empty) (*RaftReply, err
 }
 func (UnimplementedClusterServer) Explain(context.Context, *ExplainRequest) (*ExplainReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedClusterServer) Watch(*WatchRequest, grpc.ServerStreamingServer[Changes]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedClusterServer) mustEmbedUnimplementedClusterServer() {}
 func (UnimplementedClusterServer) testEmbeddedByValue()                 {}
@@ -1110,6 +1135,17 @@ func _Cluster_Explain_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cluster_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ClusterServer).Watch(m, &grpc.GenericServerStream[WatchRequest, Changes]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Cluster_WatchServer = grpc.ServerStreamingServer[Changes]
+
 // Cluster_ServiceDesc is the grpc.ServiceDesc for Cluster service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1166,6 +1202,12 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Cluster_Explain_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _Cluster_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "raftmeta/metapb/meta.proto",
 }

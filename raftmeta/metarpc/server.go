@@ -28,6 +28,7 @@ type Services struct {
 	Admin      fs.Admin
 	Membership fs.Membership
 	Tokens     fs.JoinTokens // nil: none
+	Watcher    fs.Watcher    // nil: none
 	Logger     *slog.Logger  // nil: none
 }
 
@@ -45,7 +46,7 @@ func Register(r grpc.ServiceRegistrar, s Services) *Server {
 	srv.encoded, _ = s.Meta.(encodedCommitter)
 	metapb.RegisterMetaServer(r, srv)
 	if s.Admin != nil || s.Membership != nil {
-		metapb.RegisterClusterServer(r, &clusterServer{admin: s.Admin, membership: s.Membership, tokens: s.Tokens, limit: srv.limit})
+		metapb.RegisterClusterServer(r, &clusterServer{admin: s.Admin, membership: s.Membership, tokens: s.Tokens, watcher: s.Watcher, limit: srv.limit})
 	}
 	return srv
 }

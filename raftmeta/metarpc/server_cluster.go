@@ -13,6 +13,7 @@ type clusterServer struct {
 	admin      fs.Admin
 	membership fs.Membership
 	tokens     fs.JoinTokens
+	watcher    fs.Watcher
 	limit      *limiter
 }
 

@@ -207,3 +207,10 @@ func checkExplain(r *metapb.ExplainRequest) error {
 	}
 	return nil
 }
+
+func checkWatch(r *metapb.WatchRequest) error {
+	if r.GetIno() != 0 {
+		return nil
+	}
+	return checkExplain(&metapb.ExplainRequest{Path: r.GetPath()})
+}
