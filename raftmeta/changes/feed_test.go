@@ -43,11 +43,13 @@ func TestWatch_BeginsBehindWhatIsBeingApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = watcher.Close() }()
-	w.apply(w.tx(1, mkdir(1, "d", 2)))
-	w.apply(w.tx(2, mkdir(1, "e", 3)))
+	of := func(index uint64, path string) *Entry {
+		return &Entry{list: []*event{{Change: fs.Change{Kind: fs.ChangeMkdir, Position: fs.Position{Index: index, N: 1}}, at: []*where{{path: path, dirs: []fs.Ino{1}}}}}}
+	}
+	w.feed.Publish([]*Entry{of(w.index+1, "/d"), of(w.index+2, "/e")}, w.index+2)
 	list, missing := told(t, watcher)
-	if missing {
-		t.Error("something is missing")
+	if missing || len(w.feed.list) != 1 {
+		t.Errorf("missing %v, %d kept", missing, len(w.feed.list))
 	}
 	same(t, "the second only", list, "mkdir /e")
 }
@@ -198,6 +200,30 @@ func TestQuietWatcher_HearsHowFarItIs(t *testing.T) {
 		defer cancel()
 		if _, err := watcher.Recv(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
+		}
+	})
+}
+
+// Who puts the streams of two nodes together must be able to see that nothing is between two messages.
+func TestMessages_FollowOneAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begun(t)
+		w.apply(w.tx(1, mkdir(1, "d", 2), mkdir(1, "e", 3)))
+		watcher, upto := w.watch(2, fs.Position{}, ""), fs.Position{Index: w.index, N: allOfEntry}
+		for seq := range uint64(20) {
+			go func() { // Recv looks in vain first
+				time.Sleep(10 * time.Millisecond)
+				w.apply(w.tx(2+2*seq, mkfile(3, fmt.Sprint(seq), fs.Ino(10+2*seq))))
+				time.Sleep(10 * time.Millisecond)
+				w.apply(w.tx(3+2*seq, mkfile(2, fmt.Sprint(seq), fs.Ino(11+2*seq))))
+			}()
+			for n := 0; n == 0; {
+				c, err := watcher.Recv(t.Context())
+				if err != nil || c.From != upto {
+					t.Fatalf("from %v behind %v: %v", c.From, upto, err)
+				}
+				upto, n = c.Upto, len(c.List)
+			}
 		}
 	})
 }

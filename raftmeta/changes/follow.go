@@ -93,8 +93,7 @@ func (s *Step) removed(kind fs.ChangeKind, r *fs.Result, at place, t fs.Time) {
 	s.tell(of(fs.Change{Kind: kind, Time: t, Dir: at.dir}, &r.Attr), s.see(at), nil)
 }
 
-// renamed tells a name that moved; of two that were exchanged each. Where it was is looked at before it moves: a directory that moves
-// may be above.
+// renamed tells a name that moved; of two that were exchanged each.
 func (s *Step) renamed(o *fs.Rename, r *fs.Result) {
 	from, to := place{o.Parent, o.Name}, place{o.NewParent, o.NewName}
 	if from == to || s.versions[r.Attr.Ino] == r.Attr.Version {

@@ -196,6 +196,22 @@ func TestFileWithoutAName_IsToldWhenItGetsOne(t *testing.T) {
 	same(t, "O_TMPFILE", list, "link /f")
 }
 
+func TestFileWithTwoNamesInADirectory_IsToldByTheOneThatIsLeft(t *testing.T) {
+	w := begun(t)
+	w.apply(w.tx(1, mkfile(1, "f", 2), &fs.Link{Ino: 2, Parent: 1, Name: "l", Time: 5}))
+	watcher := w.watch(fs.RootIno, fs.Position{}, "")
+	w.apply(w.tx(2, inline(2)))
+	list, _ := told(t, watcher)
+	gone, left := list[0].Path, "/f"
+	if gone == left {
+		left = "/l"
+	}
+	w.apply(w.tx(3, &fs.Unlink{Parent: 1, Name: gone[1:], Time: 6}))
+	w.apply(w.tx(4, inline(2)))
+	list, _ = told(t, watcher)
+	same(t, "afterwards", list, "unlink "+gone, "write "+left)
+}
+
 // The name of a file is looked for in its directory, a part for each transaction.
 func TestLargeDirectory_IsReadInPartsAndOnce(t *testing.T) {
 	w := begun(t)

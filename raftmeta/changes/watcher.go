@@ -22,7 +22,8 @@ type Watcher struct {
 	closed  sync.Once
 	watched fs.Ino
 	subtree string // of the caller's certificate: what does not lie beneath it is not told; empty: the root
-	at      fs.Position
+	at      fs.Position // how far the feed has been looked through
+	upto    fs.Position // how far it has been told
 	told    bool
 }
 
@@ -43,7 +44,7 @@ func (f *Feed) Watch(committed func() uint64, after fs.Position, subtree string,
 		f.leave()
 		return nil, err
 	}
-	return &Watcher{feed: f, watched: ino, subtree: subtree, at: at}, nil
+	return &Watcher{feed: f, watched: ino, subtree: subtree, at: at, upto: at}, nil
 }
 
 // Close implements fs.ChangeStream.
@@ -59,8 +60,11 @@ func (w *Watcher) Recv(ctx context.Context) (fs.Changes, error) {
 	for late := false; ; {
 		b := w.feed.after(w.at, tellMax)
 		c := w.take(b)
+		if !c.Missing {
+			c.From = w.upto // what was looked through and was none of ours is told of now
+		}
 		if len(c.List) > 0 || c.Missing || !w.told || late {
-			w.told = true
+			w.told, w.upto = true, c.Upto
 			return c, nil
 		}
 		if len(b.list) == tellMax {
