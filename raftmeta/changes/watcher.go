@@ -21,7 +21,7 @@ type Watcher struct {
 	feed    *Feed
 	closed  sync.Once
 	watched fs.Ino
-	subtree string // of the caller's certificate: what does not lie beneath it is not told; empty: the root
+	subtree string      // of the caller's certificate: what does not lie beneath it is not told; empty: the root
 	at      fs.Position // how far the feed has been looked through
 	upto    fs.Position // how far it has been told
 	told    bool
