@@ -41,11 +41,12 @@ type Change struct {
 	// last part is "?" if the name was not found within reason; see raftmeta/DESIGN.md, "Watching".
 	Path string
 	To   string // the new path, of a Rename; empty, as is Path, if the watcher may not see it
-	// Dir and ToDir are the directories that Path and To end in.
+	// Dir and ToDir are the directories that Path and To end in; 0 for the root's.
 	Dir, ToDir Ino
 	// Replaced is what a Rename replaced; 0 for nothing.
-	Replaced Ino
-	Nlink    uint32 // names that the inode has after it; a Rename's is that of Replaced
+	Replaced     Ino
+	ReplacedType FileType
+	Nlink        uint32 // names that the inode has after it; a Rename's is that of Replaced
 	Xattr    string // its name
 	Session  SessionID
 	Host     string // of the mount

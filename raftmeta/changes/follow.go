@@ -85,12 +85,12 @@ func (s *Step) made(kind fs.ChangeKind, r *fs.Result, at place, t fs.Time) {
 	if at.dir != 0 {
 		s.put(r.Attr.Ino, at)
 	}
-	s.tell(of(fs.Change{Kind: kind, Time: t, Dir: at.dir}, &r.Attr), s.see(at), nil)
+	s.tell(of(fs.Change{Kind: kind, Time: t}, &r.Attr), s.see(at), nil)
 }
 
 func (s *Step) removed(kind fs.ChangeKind, r *fs.Result, at place, t fs.Time) {
 	s.drop(r.Attr.Ino, at)
-	s.tell(of(fs.Change{Kind: kind, Time: t, Dir: at.dir}, &r.Attr), s.see(at), nil)
+	s.tell(of(fs.Change{Kind: kind, Time: t}, &r.Attr), s.see(at), nil)
 }
 
 // renamed tells a name that moved; of two that were exchanged each.
@@ -105,15 +105,15 @@ func (s *Step) renamed(o *fs.Rename, r *fs.Result) {
 		s.drop(r.Replaced.Ino, to)
 	}
 	s.put(r.Attr.Ino, to)
-	c := of(fs.Change{Kind: fs.ChangeRename, Time: o.Time, Dir: from.dir, ToDir: to.dir}, &r.Attr)
+	c := of(fs.Change{Kind: fs.ChangeRename, Time: o.Time}, &r.Attr)
 	if o.Flags&fs.RenameExchange == 0 {
-		c.Replaced, c.Nlink = r.Replaced.Ino, r.Replaced.Nlink
+		c.Replaced, c.ReplacedType, c.Nlink = r.Replaced.Ino, r.Replaced.Type, r.Replaced.Nlink
 		s.tell(c, was, becomes)
 		return
 	}
 	s.tell(c, was, becomes)
 	s.put(r.Replaced.Ino, from)
-	s.tell(of(fs.Change{Kind: fs.ChangeRename, Time: o.Time, Dir: to.dir, ToDir: from.dir}, &r.Replaced), becomes, was)
+	s.tell(of(fs.Change{Kind: fs.ChangeRename, Time: o.Time}, &r.Replaced), becomes, was)
 }
 
 func (s *Step) put(ino fs.Ino, at place) {

@@ -103,23 +103,22 @@ func (w *Watcher) take(b batch) fs.Changes {
 func (w *Watcher) see(e *event) (fs.Change, bool) {
 	c := e.Change
 	mine := c.Ino == w.watched || c.Replaced == w.watched
+	c.Dir, c.ToDir = 0, 0
 	for _, side := range []struct {
 		list []*where
 		path *string
-	}{{e.at, &c.Path}, {e.to, &c.To}} {
+		dir  *fs.Ino
+	}{{e.at, &c.Path, &c.Dir}, {e.to, &c.To, &c.ToDir}} {
 		for _, at := range side.list {
 			within := slices.Contains(at.dirs, w.watched)
 			if visible(at.path, w.subtree) && (within || *side.path == "") {
 				*side.path = at.path
+				if len(at.dirs) > 0 {
+					*side.dir = at.dirs[0]
+				}
 				mine = mine || within
 			}
 		}
-	}
-	if c.Path == "" {
-		c.Dir = 0
-	}
-	if c.To == "" {
-		c.ToDir = 0
 	}
 	if w.subtree != "" { // it is shown no sessions: see fs.Admin.Status
 		c.Host, c.Mount = "", ""

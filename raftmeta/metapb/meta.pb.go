@@ -4372,6 +4372,7 @@ type Change struct {
 	Session       uint64                 `protobuf:"varint,13,opt,name=session,proto3" json:"session,omitempty"`
 	Host          []byte                 `protobuf:"bytes,14,opt,name=host,proto3" json:"host,omitempty"`
 	Mount         []byte                 `protobuf:"bytes,15,opt,name=mount,proto3" json:"mount,omitempty"`
+	ReplacedType  uint32                 `protobuf:"varint,16,opt,name=replaced_type,json=replacedType,proto3" json:"replaced_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4509,6 +4510,13 @@ func (x *Change) GetMount() []byte {
 		return x.Mount
 	}
 	return nil
+}
+
+func (x *Change) GetReplacedType() uint32 {
+	if x != nil {
+		return x.ReplacedType
+	}
+	return 0
 }
 
 var File_raftmeta_metapb_meta_proto protoreflect.FileDescriptor
@@ -4856,7 +4864,7 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04from\x18\x02 \x01(\v2\x15.dfs.meta.v1.PositionR\x04from\x12)\n" +
 	"\x04upto\x18\x03 \x01(\v2\x15.dfs.meta.v1.PositionR\x04upto\x12'\n" +
 	"\x04list\x18\x04 \x03(\v2\x13.dfs.meta.v1.ChangeR\x04list\x12\x18\n" +
-	"\amissing\x18\x05 \x01(\bR\amissing\"\xd6\x02\n" +
+	"\amissing\x18\x05 \x01(\bR\amissing\"\xfb\x02\n" +
 	"\x06Change\x12%\n" +
 	"\x02at\x18\x01 \x01(\v2\x15.dfs.meta.v1.PositionR\x02at\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x10R\x04time\x12\x12\n" +
@@ -4873,7 +4881,8 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x05xattr\x18\f \x01(\fR\x05xattr\x12\x18\n" +
 	"\asession\x18\r \x01(\x04R\asession\x12\x12\n" +
 	"\x04host\x18\x0e \x01(\fR\x04host\x12\x14\n" +
-	"\x05mount\x18\x0f \x01(\fR\x05mount2\xa6\a\n" +
+	"\x05mount\x18\x0f \x01(\fR\x05mount\x12#\n" +
+	"\rreplaced_type\x18\x10 \x01(\rR\freplacedType2\xa6\a\n" +
 	"\x04Meta\x12>\n" +
 	"\x06Commit\x12\x1a.dfs.meta.v1.CommitRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
 	"\x05Abort\x12\x19.dfs.meta.v1.AbortRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
