@@ -47,10 +47,10 @@ type Change struct {
 	Replaced     Ino
 	ReplacedType FileType
 	Nlink        uint32 // names that the inode has after it; a Rename's is that of Replaced
-	Xattr    string // its name
-	Session  SessionID
-	Host     string // of the mount
-	Mount    string // where it is mounted
+	Xattr        string // its name
+	Session      SessionID
+	Host         string // of the mount
+	Mount        string // where it is mounted
 }
 
 // WatchRequest says what to watch.

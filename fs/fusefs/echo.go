@@ -1,0 +1,234 @@
+package fusefs
+
+import (
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dfs/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// watchesEvery is how often it is looked who watches what.
+	watchesEvery = time.Second
+	// echoTimeout bounds one echo; then the helper is killed, and another one started.
+	echoTimeout = 20 * time.Second
+	// echoPause is between two attempts to have a helper, or to be told of changes.
+	echoPause = 2 * time.Second
+)
+
+// EchoConfig says where changes come from, and who makes them once more.
+type EchoConfig struct {
+	Watcher fs.Watcher
+	Helper  func() *exec.Cmd // a process that runs EchoHelper on its standard input and output
+}
+
+// echoes tells the kernel of other mounts' changes; see DESIGN.md, "Watching".
+type echoes struct {
+	cfg    EchoConfig
+	front  *echoFront
+	logger *slog.Logger
+
+	watched atomic.Pointer[map[fs.Ino]bool]
+	some    chan struct{} // that somebody watches
+	hello   helperHello
+	helper  *echoProcess // nil: none
+
+	cancel context.CancelFunc
+	loops  sync.WaitGroup
+}
+
+func newEchoes(cfg EchoConfig, front *echoFront, logger *slog.Logger) *echoes {
+	e := &echoes{cfg: cfg, front: front, logger: logger, some: make(chan struct{}, 1)}
+	e.watched.Store(&map[fs.Ino]bool{})
+	return e
+}
+
+// start begins to look who watches. The mount is served.
+func (e *echoes) start(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", dir, err)
+	}
+	e.hello = helperHello{Mount: dir, Dev: st.Dev}
+	ctx, cancel := context.WithCancel(context.Background())
+	e.cancel = cancel
+	e.loops.Go(func() { e.look(ctx, kernelDev(st.Dev)) })
+	e.loops.Go(func() { e.run(ctx) })
+	return nil
+}
+
+// kernelDev is a device number as the kernel writes it in /proc.
+func kernelDev(dev uint64) uint64 { return uint64(unix.Major(dev))<<20 | uint64(unix.Minor(dev)) }
+
+func (e *echoes) close() {
+	if e.cancel != nil {
+		e.cancel()
+	}
+	e.loops.Wait()
+}
+
+// look keeps watched as it is.
+func (e *echoes) look(ctx context.Context, dev uint64) {
+	tick := time.NewTicker(watchesEvery)
+	defer tick.Stop()
+	for {
+		watched := watchedInodes("/proc", dev)
+		e.watched.Store(&watched)
+		if len(watched) > 0 {
+			select {
+			case e.some <- struct{}{}:
+			default:
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// run follows the changes while somebody watches.
+func (e *echoes) run(ctx context.Context) {
+	defer e.drop()
+	for {
+		select {
+		case <-e.some:
+		case <-ctx.Done():
+			return
+		}
+		if err := e.follow(ctx); err != nil && ctx.Err() == nil {
+			e.logger.Warn("programs that watch files may not hear of other mounts' changes; trying on", "err", err)
+			select {
+			case <-time.After(echoPause):
+			case <-ctx.Done():
+			}
+		}
+		e.drop()
+	}
+}
+
+// follow returns when nobody watches any more, or with what went wrong.
+func (e *echoes) follow(ctx context.Context) (err error) {
+	stream, err := e.cfg.Watcher.Watch(ctx, fs.WatchRequest{Ino: e.front.front.fs.Root()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stream.Close()) }()
+	for len(*e.watched.Load()) > 0 {
+		c, err := stream.Recv(ctx)
+		if err != nil {
+			return err
+		}
+		if c.Missing {
+			e.logger.Warn("programs that watch files miss changes of other mounts: there were too many, or nodes have failed")
+		}
+		for i := range c.List {
+			if err := e.tell(ctx, &c.List[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tell echoes a change. An echo that fails is no fault: what it was about may have changed once more.
+func (e *echoes) tell(ctx context.Context, c *fs.Change) error {
+	if c.Session == e.front.front.fs.Session() {
+		return nil
+	}
+	for _, x := range plan(c, *e.watched.Load(), e.front.front.nodeOf) {
+		if e.helper == nil {
+			helper, err := startHelper(ctx, e.cfg.Helper(), e.hello)
+			if err != nil {
+				return fmt.Errorf("start the helper: %w", err)
+			}
+			e.helper = helper
+			e.front.helper.Store(uint32(helper.cmd.Process.Pid))
+		}
+		e.front.begin(&x)
+		refused, err := e.helper.do(&x)
+		e.front.end()
+		if err != nil {
+			return fmt.Errorf("the helper: %w", err)
+		}
+		if refused != "" {
+			e.logger.Debug("a change is not echoed", "change", c.Kind, "path", c.Path, "err", refused)
+		}
+	}
+	return nil
+}
+
+// drop ends the helper. Its number is forgotten first: another process may have it next.
+func (e *echoes) drop() {
+	if e.helper != nil {
+		e.front.helper.Store(0)
+		e.helper.end()
+		e.helper = nil
+	}
+}
+
+// echoProcess is a helper that runs.
+type echoProcess struct {
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	to   *gob.Encoder
+	from *gob.Decoder
+	stop func() bool
+}
+
+// startHelper starts a helper that is killed when ctx ends.
+func startHelper(ctx context.Context, cmd *exec.Cmd, hello helperHello) (*echoProcess, error) {
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &echoProcess{cmd: cmd, in: in, to: gob.NewEncoder(in), from: gob.NewDecoder(out)}
+	p.stop = context.AfterFunc(ctx, p.kill)
+	if _, err := p.ask(hello); err != nil {
+		p.end()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *echoProcess) kill() { _ = p.cmd.Process.Kill() } // it may have ended
+
+// do has an echo made; refused is what the kernel said.
+func (p *echoProcess) do(e *echo) (refused string, err error) { return p.ask(e) }
+
+func (p *echoProcess) ask(what any) (string, error) {
+	late := time.AfterFunc(echoTimeout, p.kill)
+	defer late.Stop()
+	if err := p.to.Encode(what); err != nil {
+		return "", err
+	}
+	var r helperReply
+	err := p.from.Decode(&r)
+	return r.Err, err
+}
+
+// end ends the process and waits for it.
+func (p *echoProcess) end() {
+	p.stop()
+	p.kill()
+	_ = p.in.Close() // it is gone
+	_ = p.cmd.Wait() // killed
+}
