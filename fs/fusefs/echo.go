@@ -148,17 +148,7 @@ func (e *echoes) tell(ctx context.Context, c *fs.Change) error {
 		return nil
 	}
 	for _, x := range plan(c, *e.watched.Load(), e.front.front.nodeOf) {
-		if e.helper == nil {
-			helper, err := startHelper(ctx, e.cfg.Helper(), e.hello)
-			if err != nil {
-				return fmt.Errorf("start the helper: %w", err)
-			}
-			e.helper = helper
-			e.front.helper.Store(uint32(helper.cmd.Process.Pid))
-		}
-		e.front.begin(&x)
-		refused, err := e.helper.do(&x)
-		e.front.end()
+		refused, err := e.make(ctx, &x)
 		if err != nil {
 			return fmt.Errorf("the helper: %w", err)
 		}
@@ -167,6 +157,28 @@ func (e *echoes) tell(ctx context.Context, c *fs.Change) error {
 		}
 	}
 	return nil
+}
+
+// make has one echo made. The kernel may remember, and rightly, that there is no such name any more; then it is made to ask, and the
+// echo made again.
+func (e *echoes) make(ctx context.Context, x *echo) (refused string, err error) {
+	if e.helper == nil {
+		if e.helper, err = startHelper(ctx, e.cfg.Helper(), e.hello); err != nil {
+			return "", err
+		}
+		e.front.helper.Store(uint32(e.helper.cmd.Process.Pid))
+	}
+	for range 2 {
+		e.front.begin(x)
+		refused, err = e.helper.ask(x)
+		if asked := e.front.end(); err != nil || refused == "" || asked {
+			break
+		}
+		if err := e.front.front.dev.incEpoch(); err != nil {
+			break // a kernel without an epoch remembers no names
+		}
+	}
+	return refused, err
 }
 
 // drop ends the helper. Its number is forgotten first: another process may have it next.
@@ -211,17 +223,15 @@ func startHelper(ctx context.Context, cmd *exec.Cmd, hello helperHello) (*echoPr
 
 func (p *echoProcess) kill() { _ = p.cmd.Process.Kill() } // it may have ended
 
-// do has an echo made; refused is what the kernel said.
-func (p *echoProcess) do(e *echo) (refused string, err error) { return p.ask(e) }
-
-func (p *echoProcess) ask(what any) (string, error) {
+// ask has an echo made, or greets; refused is what the kernel said.
+func (p *echoProcess) ask(what any) (refused string, err error) {
 	late := time.AfterFunc(echoTimeout, p.kill)
 	defer late.Stop()
 	if err := p.to.Encode(what); err != nil {
 		return "", err
 	}
 	var r helperReply
-	err := p.from.Decode(&r)
+	err = p.from.Decode(&r)
 	return r.Err, err
 }
 

@@ -62,7 +62,7 @@ func (f *echoFront) ours(in *fuse.InHeader) bool {
 	return helper != 0 && in.Pid == helper
 }
 
-// begin puts an echo at hand; end takes it away.
+// begin puts an echo at hand; end takes it away, and says whether the kernel has asked what stands at its name, if it had to.
 func (f *echoFront) begin(e *echo) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,10 +73,12 @@ func (f *echoFront) begin(e *echo) {
 	}
 }
 
-func (f *echoFront) end() {
+func (f *echoFront) end() (asked bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	asked = f.gave[0] || f.now.Kind != echoRemove && f.now.Kind != echoMove
 	f.now = nil
+	return asked
 }
 
 // dirIs says whether a node is the directory that an echo speaks of.

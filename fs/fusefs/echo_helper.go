@@ -95,20 +95,20 @@ func (h *helperHello) make(e *echo) error {
 	}
 	switch e.Kind {
 	case echoMake:
-		return rejoin(dir, e.Name, makeName(dir, e))
+		return rejoin(dir, e.Name, e, makeName(dir, e))
 	case echoRemove:
 		flags := 0
 		if e.Type == fs.TypeDir {
 			flags = unix.AT_REMOVEDIR
 		}
-		return rejoin(dir, e.Name, unix.Unlinkat(dir, e.Name, flags))
+		return rejoin(dir, e.Name, e, unix.Unlinkat(dir, e.Name, flags))
 	case echoMove:
 		to, err := h.dir(&open, root, e.ToDir, false)
 		if err != nil {
 			return err
 		}
 		err = unix.Renameat(dir, e.Name, to, e.ToName)
-		return rejoin(dir, e.Name, rejoin(to, e.ToName, err))
+		return rejoin(dir, e.Name, e, rejoin(to, e.ToName, e, err))
 	}
 	return touch(&open, root, dir, e)
 }
@@ -152,7 +152,10 @@ func makeName(dir int, e *echo) error {
 }
 
 // rejoin has the kernel look up what really stands there: a directory that it remembers gets its place in the tree back.
-func rejoin(dir int, name string, err error) error {
+func rejoin(dir int, name string, e *echo, err error) error {
+	if e.Type != fs.TypeDir {
+		return err
+	}
 	var st unix.Stat_t
 	_ = unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT) // most often nothing does
 	return err

@@ -97,16 +97,16 @@ func (n *inotify) expect(want ...string) {
 	})
 }
 
-// heard makes changes on the other mount until the first is heard: it takes a moment until a mount knows who watches.
-func (n *inotify) heard(a *harness.Mount, dir string) {
+// heard makes changes on a mount until one is told at a path: it takes a moment until another mount knows who watches.
+func (n *inotify) heard(a *harness.Mount, dir, at string) {
 	n.t.Helper()
 	i := 0
 	harness.Eventually(n.t, 30*time.Second, func() error {
 		i++
-		a.Sh(time.Minute, fmt.Sprintf("touch %s/probe%d; sync %s", dir, i, dir))
+		a.Sh(time.Minute, fmt.Sprintf("touch %s/probe$$-%d; sync %s", dir, i, dir))
 		n.read()
-		if len(n.got) == 0 {
-			return fmt.Errorf("nothing is heard")
+		if !strings.Contains(strings.Join(n.got, "\n"), at+" create probe") {
+			return fmt.Errorf("nothing is heard at %s", at)
 		}
 		return nil
 	})
@@ -122,13 +122,13 @@ func TestInotify_HearsWhatAnotherMountDoes(t *testing.T) {
 	a, b := c.Mount(), c.Mount("--inotify")
 	a.Sh(time.Minute, "mkdir d e plain; echo x > d/f; echo x > d/g; echo y > d/run; chmod 755 d/run; echo z > plain/far; mkdir d/old; sync .")
 	n := watchPaths(t, map[string]string{"d": b.Path("d"), "e": b.Path("e"), "f": b.Path("d/f"), "far": b.Path("plain/far"), "g": b.Path("d/g")})
-	n.heard(a, "d")
+	n.heard(a, "d", "d")
 
-	a.Sh(time.Minute, "echo 1 > d/new; mkdir d/sub; ln -s x d/link; ln d/f d/hard; sync d/new d")
+	a.Sh(time.Minute, "echo 1 > d/new; mkdir d/sub; ln -s x d/link; ln d/g d/hard; sync d/new d")
 	n.expect("d create new", "d create dir sub", "d create link", "d create hard", "d modify new", "d written new")
 	a.Sh(time.Minute, "echo more >> d/f; sync d/f; chmod 600 d/f; echo >> d/run; sync d/run; echo >> plain/far; sync plain/far; sync d")
 	n.expect("d modify f", "f modify", "f written", "d attrib f", "f attrib", "d attrib run", "far modify")
-	a.Sh(time.Minute, "mv d/new d/newer; mv d/sub e/sub; mv plain/far e/near; mv e/near plain/back; mv d/new2 d/x 2>/dev/null; sync d e plain")
+	a.Sh(time.Minute, "mv d/new d/newer; mv d/sub e/sub; mv plain/far e/near; mv e/near plain/back; sync d e plain")
 	n.expect("d from new", "d to newer", "d from dir sub", "e to dir sub", "e to near", "e from near")
 	a.Sh(time.Minute, "rm d/hard d/link d/newer; rmdir d/old; rm plain/back; echo n > d/tmp; mv d/tmp d/g; sync d plain")
 	n.expect("d delete hard", "d delete link", "d delete newer", "d delete dir old", "far gone", "d to g", "g gone")
@@ -152,4 +152,87 @@ func TestInotify_HearsWhatAnotherMountDoes(t *testing.T) {
 	}
 	n.close()
 	b.Unmount()
+}
+
+// Echoes go on all the time while both mounts work in the watched directory, under the same names too: nobody may see anything but what
+// was done, and nothing may hang.
+func TestInotify_ConfusesNobody(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root")
+	}
+	c := harness.StartCluster(t, 3)
+	a, b := c.Mount("--inotify"), c.Mount("--inotify")
+	a.Sh(time.Minute, "mkdir d; echo 0 > d/shared; sync d")
+	n := watchPaths(t, map[string]string{"a": a.Path("d"), "b": b.Path("d"), "shared": b.Path("d/shared")})
+	n.heard(a, "d", "b")
+	n.heard(b, "d", "a")
+	churn := func(m *harness.Mount, who string) chan harness.Result {
+		done := make(chan harness.Result, 1)
+		script := strings.ReplaceAll(`set -e; cd d
+for i in $(seq 60); do
+	echo $i > @$i; [ "$(cat @$i)" = $i ]; [ $(stat -c %h @$i) = 1 ]; mv @$i @v$i; [ ! -e @$i ]; ln @v$i @l$i; [ $(stat -c %h @v$i) = 2 ]; rm @v$i; [ "$(cat @l$i)" = $i ]
+	mkdir @d; (cd @d; [ "$(/bin/pwd)" = "$PWD" ]; echo x > in; [ -e in ]; rm in); mv @d @d2; [ ! -e @d ]; rmdir @d2; [ ! -e @d2 ]
+	echo @ >> shared
+	exec 5> @open; rm @open; echo hello >&5; [ $(stat -L -c %s /proc/self/fd/5) = 6 ]; exec 5>&-
+	rm @l$i
+done`, "@", who)
+		go func() {
+			done <- harness.Command{Dir: m.Dir, Timeout: 3 * time.Minute, Argv: []string{"bash", "-xc", script}}.Exec()
+		}()
+		return done
+	}
+	ours, theirs := churn(a, "p"), churn(b, "q")
+	for i := range 20 {
+		a.Sh(time.Minute, "mkdir d/n")
+		b.Sh(time.Minute, `cd d/n && [ "$(/bin/pwd)" = "$PWD" ] && touch z && [ -e z ] && rm z`)
+		a.Sh(time.Minute, fmt.Sprintf("rmdir d/n; echo %d > d/n", i))
+		b.Sh(time.Minute, fmt.Sprintf(`[ "$(cat d/n)" = %d ] && [ $(stat -c %%h d/n) = 1 ] && ln d/n d/m`, i))
+		a.Sh(time.Minute, `rm d/n; [ $(stat -c %h d/m) = 1 ]`)
+		b.Sh(time.Minute, `[ ! -e d/n ] && mv d/m d/n && echo more >> d/n`)
+		a.Sh(time.Minute, `[ ! -e d/m ] && [ $(wc -l < d/n) = 2 ] && rm d/n`)
+		b.Sh(time.Minute, `[ ! -e d/n ]`)
+		n.read()
+	}
+	for _, done := range []chan harness.Result{ours, theirs} {
+		r := <-done
+		if err := r.Failure(); err != nil {
+			t.Error(err)
+		}
+	}
+	n.read()
+	t.Log(len(n.got), "events")
+	if lines := strings.TrimSpace(b.Sh(time.Minute, "wc -l < d/shared")); lines != "121" {
+		t.Errorf("%s lines, want 121", lines)
+	}
+	const list = "find . -path ./.dfs -prune -o -printf '%p %y %s %n %i\\n' | sort"
+	if x, y := a.Sh(time.Minute, list), b.Sh(time.Minute, list); x != y {
+		t.Errorf("a has\n%sb has\n%s", x, y)
+	}
+	told := strings.Join(n.got, "\n")
+	for _, want := range []string{"b create p1\n", "a create q1\n", "b create p60\n", "a create q60\n", "b from dir pd", "a to dir qd2", "b delete dir pd2"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("%q is not told", want)
+		}
+	}
+	n.close()
+	b.Kill() // a helper that is waiting for it must not stay behind
+	detachDead(t, b.Dir)
+	a.Unmount()
+}
+
+// detachDead takes the mount of a process that is gone away.
+func detachDead(t *testing.T, dir string) {
+	t.Helper()
+	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+		t.Error(err)
+	}
+	harness.Eventually(t, 20*time.Second, func() error {
+		for _, line := range strings.Split(harness.Run(t, "ps", "-eo", "pid,ppid,args"), "\n") {
+			if strings.Contains(line, "dfsmount-echo") && strings.Fields(line)[1] == "1" {
+				return fmt.Errorf("a helper is left behind: %s", line)
+			}
+		}
+		return nil
+	})
 }
