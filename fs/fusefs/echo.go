@@ -43,6 +43,7 @@ type echoes struct {
 	hello   helperHello
 	helper  *echoProcess // nil: none
 
+	ctx    context.Context // ends with the mount
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
 }
@@ -50,6 +51,7 @@ type echoes struct {
 func newEchoes(cfg EchoConfig, front *echoFront, logger *slog.Logger) *echoes {
 	e := &echoes{cfg: cfg, front: front, logger: logger, some: make(chan struct{}, 1)}
 	e.watched.Store(&map[fs.Ino]bool{})
+	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e
 }
 
@@ -60,20 +62,17 @@ func (e *echoes) start(dir string) error {
 		return fmt.Errorf("stat %s: %w", dir, err)
 	}
 	e.hello = helperHello{Mount: dir, Dev: st.Dev}
-	ctx, cancel := context.WithCancel(context.Background())
-	e.cancel = cancel
-	e.loops.Go(func() { e.look(ctx, kernelDev(st.Dev)) })
-	e.loops.Go(func() { e.run(ctx) })
+	e.loops.Go(func() { e.look(e.ctx, kernelDev(st.Dev)) })
+	e.loops.Go(func() { e.run(e.ctx) })
 	return nil
 }
 
 // kernelDev is a device number as the kernel writes it in /proc.
 func kernelDev(dev uint64) uint64 { return uint64(unix.Major(dev))<<20 | uint64(unix.Minor(dev)) }
 
+// close ends the echoes, and waits. It may be called twice.
 func (e *echoes) close() {
-	if e.cancel != nil {
-		e.cancel()
-	}
+	e.cancel()
 	e.loops.Wait()
 }
 

@@ -156,6 +156,9 @@ const busyPoll = 100 * time.Millisecond
 // any case but a failing umount.
 func (s *Server) Unmount(ctx context.Context) error {
 	s.leaving.Store(true)
+	if s.echoes != nil {
+		s.echoes.close() // a helper at work keeps the mount busy
+	}
 	flushed := s.cfg.FS.Sync(ctx)
 	if flushed != nil {
 		flushed = fmt.Errorf("flush before unmounting %s: %w", s.dir, flushed)
