@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os/exec"
 	"sync"
 	"sync/atomic"
@@ -76,12 +77,16 @@ func (e *echoes) close() {
 	e.loops.Wait()
 }
 
-// look keeps watched as it is.
+// look keeps watched as it is. What one look finds counts until the look after the next: an echo too many does no harm.
 func (e *echoes) look(ctx context.Context, dev uint64) {
 	tick := time.NewTicker(watchesEvery)
 	defer tick.Stop()
+	var before map[fs.Ino]bool
 	for {
-		watched := watchedInodes("/proc", dev)
+		found := watchedInodes("/proc", dev)
+		watched := maps.Clone(found)
+		maps.Copy(watched, before)
+		before = found
 		e.watched.Store(&watched)
 		if len(watched) > 0 {
 			select {

@@ -157,6 +157,12 @@ func TestHelper_ChangesNothing(t *testing.T) {
 			f.end()
 		}
 	}
+	f.begin(&echo{Kind: echoRemove, Dir: 2, Name: "another"})
+	f.Lookup(nil, &helper, "another", &fuse.EntryOut{})
+	if st := f.Unlink(nil, &helper, "f"); st != fuse.EPERM {
+		t.Errorf("another name than the echo's is removed: %v", st)
+	}
+	f.end()
 	if st := f.Fallocate(nil, &fuse.FallocateIn{InHeader: helper, Fh: echoHandle}); st != fuse.OK {
 		t.Error(st)
 	}

@@ -162,7 +162,7 @@ func TestInotify_ConfusesNobody(t *testing.T) {
 		t.Skip("only root")
 	}
 	c := harness.StartCluster(t, 3)
-	a, b := c.Mount("--inotify"), c.Mount("--inotify")
+	a, b := c.Mount("--inotify", "--log-level", "debug"), c.Mount("--inotify", "--log-level", "debug")
 	a.Sh(time.Minute, "mkdir d; echo 0 > d/shared; sync d")
 	n := watchPaths(t, map[string]string{"a": a.Path("d"), "b": b.Path("d"), "shared": b.Path("d/shared")})
 	n.heard(a, "d", "b")
@@ -213,6 +213,13 @@ done`, "@", who)
 	for _, want := range []string{"b create p1\n", "a create q1\n", "b create p60\n", "a create q60\n", "b from dir pd", "a to dir qd2", "b delete dir pd2"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("%q is not told", want)
+		}
+	}
+	if t.Failed() {
+		for line := range strings.Lines(a.Output() + b.Output()) {
+			if strings.Contains(line, "echoed") || strings.Contains(line, "programs that watch") {
+				t.Log(strings.TrimSpace(line))
+			}
 		}
 	}
 	n.close()
