@@ -29,6 +29,7 @@ type Feed struct {
 	mu       sync.Mutex
 	times    uint64 // what begun was last
 	watchers int
+	left     uint64      // counts how often the last watcher left
 	idle     *time.Timer // ends the memory; nil while somebody watches, or there is none
 	list     []*event
 	bytes    int
@@ -77,17 +78,17 @@ func (f *Feed) leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.watchers--; f.watchers == 0 {
-		var idle *time.Timer
-		idle = time.AfterFunc(keepFor, func() { f.end(idle) })
-		f.idle = idle
+		f.left++
+		left := f.left
+		f.idle = time.AfterFunc(keepFor, func() { f.end(left) })
 	}
 }
 
 // end forgets everything, unless somebody came meanwhile.
-func (f *Feed) end(idle *time.Timer) {
+func (f *Feed) end(left uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.idle == idle {
+	if f.idle != nil && f.left == left {
 		f.idle, f.list, f.bytes = nil, nil, 0
 		f.begun.Store(0)
 	}
