@@ -24,6 +24,8 @@ var (
 	forAdmins  = []pki.Role{pki.RoleAdmin}
 	forClients = []pki.Role{pki.RoleMount, pki.RoleNode}
 	forAll     = pki.Roles()
+	// forWatchers: a mount tells its programs what others change. What a certificate that is bound to a subtree sees of it lies beneath it.
+	forWatchers = []pki.Role{pki.RoleMount, pki.RoleAdmin}
 
 	protocolRoles = map[Protocol][]pki.Role{ProtocolRaft: forNodes, ProtocolGRPC: forAll}
 
@@ -42,6 +44,7 @@ var (
 			"PutToken": forAdmins, "Tokens": forAdmins, "RevokeToken": forAdmins, "RedeemToken": forNodes,
 			"Status": forAll, "Transactions": forAdmins, "Transaction": forAdmins, "Raft": forAdmins, "Explain": forAdmins, "Locks": forAdmins,
 			"SetQuota": forAdmins, "RemoveQuota": forAdmins, "Quotas": forAdmins,
+			"Watch": forWatchers,
 		},
 		"grpc.health.v1.Health": {"Check": forAll, "List": forAll, "Watch": forAll},
 		"dfs.blob.v1.Blobs": {

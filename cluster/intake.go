@@ -197,8 +197,10 @@ func (in *intake) count(ctx context.Context, from caller, method string) error {
 	return nil
 }
 
-// isLine reports whether a method is a stream on which the peer may send for ever.
-func isLine(method string) bool { return method == "/dfs.meta.v1.Meta/Attach" }
+// isLine reports whether a method is a stream that lives for as long as the peer likes.
+func isLine(method string) bool {
+	return method == "/dfs.meta.v1.Meta/Attach" || method == "/dfs.meta.v1.Cluster/Watch"
+}
 
 // line is a stream whose messages are bounded as requests are. The first has its turn. Later ones have none, since a stream
 // waits for them for most of its life: linesMax bounds their number.

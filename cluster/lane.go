@@ -13,7 +13,7 @@ import (
 const drainMax = 500 * time.Millisecond
 
 // lasting are the streams that live for as long as their holders, which make them again when they break.
-var lasting = map[string]bool{"/dfs.meta.v1.Meta/Attach": true, "/grpc.health.v1.Health/Watch": true}
+var lasting = map[string]bool{"/dfs.meta.v1.Meta/Attach": true, "/dfs.meta.v1.Cluster/Watch": true, "/grpc.health.v1.Health/Watch": true}
 
 // lane counts the calls of one gRPC client, and can hold back new ones until those under way are done.
 type lane struct {

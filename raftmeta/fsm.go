@@ -35,6 +35,7 @@ type fsm struct {
 	fail     func(error)
 	decided  func(index uint64, cmd command.Command, answer *state.Answer) // after it has been applied
 	restored func()                                                        // after the whole state has changed
+	trace    *tracing
 
 	failed atomic.Pointer[error]
 	handed uint64 // index of the last entry that Raft has handed over, since the start; of Raft's goroutine alone
@@ -107,6 +108,7 @@ func (f *fsm) applyGroup(logs []*raft.Log, responses []any) (int, error) {
 			f.tell(l.Index, g.commands[l.Index], responses[i].(*applied))
 		}
 	}
+	f.trace.publish(g.last.index)
 	f.handed = logs[n-1].Index
 	f.progress.advance(f.handed)
 	return n, nil
@@ -126,13 +128,16 @@ func (f *fsm) applyEntry(g *group, l *raft.Log) (*applied, error) {
 		return a, nil
 	}
 	cmds := make([]command.Command, len(batch))
+	f.trace.begin(l.Index)
 	for i, data := range batch {
 		if cmds[i], err = command.Decode(data); err != nil {
 			return nil, fmt.Errorf("log entry %d: %w", l.Index, err)
 		}
+		f.trace.before(g, cmds[i])
 		if a.answers[i], err = state.Apply(g, l.Index, cmds[i]); err != nil {
 			return nil, fmt.Errorf("log entry %d: %w", l.Index, err)
 		}
+		f.trace.after(&a.answers[i])
 	}
 	g.add(position{l.Index, l.Term}, cmds)
 	return a, nil
@@ -247,6 +252,7 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 		return f.stop(err)
 	}
 	f.restored()
+	f.trace.feed.Lose(at.index)
 	f.handed = at.index
 	f.progress.advance(at.index)
 	return nil

@@ -2,6 +2,7 @@ package raftmeta
 
 import (
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"dfs/fs"
+	"dfs/raftmeta/changes"
 	"dfs/raftmeta/command"
 	"dfs/raftmeta/state"
 	"dfs/raftmeta/state/statetest"
@@ -18,7 +20,7 @@ func newTestFSM(t *testing.T, s *stateDB) (*fsm, *error) {
 	t.Helper()
 	var failure error
 	return &fsm{db: s, progress: newProgress(), fail: func(err error) { failure = err },
-		decided: func(uint64, command.Command, *state.Answer) {}, restored: func() {}}, &failure
+		decided: func(uint64, command.Command, *state.Answer) {}, restored: func() {}, trace: newTracing(changes.NewFeed(), slog.New(slog.DiscardHandler))}, &failure
 }
 
 func entryOf(index uint64, cmds ...command.Command) *raft.Log {

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"dfs/fs"
+	"dfs/raftmeta/changes"
 )
 
 // Node is a node's part in the metadata. All its methods may be called from any goroutine.
@@ -32,6 +33,7 @@ type Node struct {
 	transport *tracker
 	proposer  *proposer
 	decisions *decisions
+	changes   *changes.Feed
 	identity  *identity
 
 	raft atomic.Pointer[raftHandle] // replaced once, by Bootstrap
@@ -65,7 +67,7 @@ func Open(cfg Config) (*Node, error) {
 	cfg.setDefaults()
 	cfg.Logger = cfg.Logger.With("node", cfg.ID)
 	n := &Node{cfg: cfg, logger: cfg.Logger, progress: newProgress(), contacts: newContacts(), notify: make(chan bool, 16),
-		leader: newLeadership(), failed: make(chan error, 1), decisions: newDecisions()}
+		leader: newLeadership(), failed: make(chan error, 1), decisions: newDecisions(), changes: changes.NewFeed()}
 	n.transport = &tracker{Transport: cfg.Transport, contacts: n.contacts, gate: newGate(cfg.Transport.Consumer(), n.raft.Load)}
 	n.transport.gate.hold = cfg.Timings.Heartbeat
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -116,7 +118,7 @@ func (n *Node) openDir() (err error) {
 		n.logger.Debug("the state begins empty")
 	}
 	n.fsm = &fsm{db: n.db, progress: n.progress, faults: n.cfg.Faults, fail: n.fail, decided: n.onDecided,
-		restored: n.onRestored}
+		restored: n.onRestored, trace: newTracing(n.changes, n.logger)}
 	n.progress.advance(n.db.applied())
 	return nil
 }
@@ -200,6 +202,7 @@ func (n *Node) close() error {
 		n.giveAway()
 	}
 	n.cancel()
+	n.changes.Close()
 	n.leader.set(nil)
 	n.raft.Load().shutdown()
 	errTransport := n.transport.close() // before Raft is waited for: it waits for messages under way

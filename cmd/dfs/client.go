@@ -51,7 +51,21 @@ func (a *admin) connect(ctx context.Context, fn func(context.Context, *metarpc.C
 }
 
 // connectAs also tells fn as whom: nil without TLS. A certificate that is due is renewed on the way.
-func (a *admin) connectAs(ctx context.Context, fn func(context.Context, *metarpc.Client, *pki.Credentials) error) (err error) {
+func (a *admin) connectAs(ctx context.Context, fn func(context.Context, *metarpc.Client, *pki.Credentials) error) error {
+	return a.talk(func(client *metarpc.Client, credentials *pki.Credentials, renew func(context.Context)) error {
+		ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+		defer cancel()
+		err := fn(ctx, client, credentials)
+		if err == nil {
+			renew(ctx)
+		}
+		return err
+	})
+}
+
+// talk is connectAs for as long as fn likes; --timeout still bounds each call. fn renews the certificate, if that is due, when it
+// thinks fit.
+func (a *admin) talk(fn func(*metarpc.Client, *pki.Credentials, func(context.Context)) error) (err error) {
 	addrs, err := cluster.ParseAddrs(a.Addr, cluster.PortRPC)
 	if err != nil {
 		return fmt.Errorf("%w: --addr: %v", config.ErrUsage, err)
@@ -75,14 +89,14 @@ func (a *admin) connectAs(ctx context.Context, fn func(context.Context, *metarpc
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
-	defer cancel()
-	err = fn(ctx, client, credentials)
-	if err == nil && credentials != nil && credentials.Due() {
+	err = fn(client, credentials, func(ctx context.Context) {
+		if credentials == nil || !credentials.Due() {
+			return
+		}
 		if err := credentials.Renew(ctx, cluster.RenewAt(dialer, func() []string { return addrs })); err != nil {
 			log.Warn("this machine's certificate cannot be renewed", "ends", credentials.Leaf().NotAfter, "err", err)
 		}
-	}
+	})
 	if errors.Is(err, fs.ErrUnavailable) {
 		err = fmt.Errorf("%w (--addr asks other nodes)", err)
 	}

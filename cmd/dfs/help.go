@@ -12,6 +12,7 @@ and powershell; "dfs completion SHELL --help" tells how to have it in every shel
 const examples = `  dfs status
   dfs doctor
   dfs top
+  dfs watch /d
   dfs explain /d/f
   dfs status --json --addr 10.0.0.1,10.0.0.2
   dfs node ls

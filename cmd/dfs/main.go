@@ -46,7 +46,7 @@ func command(env []string) *cobra.Command {
 		},
 	}
 	a.Register(root.PersistentFlags())
-	root.AddCommand(a.statusCommand(), a.doctorCommand(), a.topCommand(), a.explainCommand(), a.raftCommand(), a.mountCommand(),
+	root.AddCommand(a.statusCommand(), a.doctorCommand(), a.topCommand(), a.watchCommand(), a.explainCommand(), a.raftCommand(), a.mountCommand(),
 		a.nodeCommand(), a.txCommand(), a.lockCommand(), a.lbCommand(), a.debugCommand(), a.joinTokenCommand(), a.quotaCommand(), caCommand(), versionCommand())
 	root.AddCommand(a.fileCommands()...)
 	return root

@@ -18,6 +18,9 @@ import (
 )
 
 func main() {
+	if isEchoHelper(os.Args[0]) {
+		os.Exit(echoHelper())
+	}
 	if isHelper(os.Args[0]) {
 		h := &helper{}
 		os.Exit(h.exitCode(cli.Main(h.command(os.Environ()), os.Args[1:], os.Stdout, os.Stderr)))
@@ -107,6 +110,9 @@ func (m *mounter) configure(cmd *cobra.Command, args []string) (err error) {
 	}
 	if _, err := cluster.ParseAddrs(m.Hosts, cluster.PortRPC); err != nil {
 		return fmt.Errorf("%w: %v", config.ErrUsage, err)
+	}
+	if m.Inotify && (os.Geteuid() != 0 || m.ReadOnly || m.fuse.readOnly) {
+		return fmt.Errorf("%w: --inotify: only for root, and not on a read-only mount", config.ErrUsage)
 	}
 	return m.Validate()
 }

@@ -52,7 +52,7 @@ func (m *mounter) serve(ctx context.Context, log *slog.Logger) (err error) {
 		Dir: m.Dir, FS: client.FS, ReadOnly: client.FS.ReadOnly(), AllowOther: m.fuse.allowOther,
 		NoPermissionChecks: !m.fuse.defaultPermissions, Suid: m.fuse.suid, Dev: m.fuse.dev, NoExec: m.fuse.noExec,
 		NoAtime: m.fuse.noAtime, NoDirAtime: m.fuse.noDirAtime,
-		StatusFiles: m.statusFiles(client), FsName: client.Source, Tracer: tracer, Debug: m.Debug, Logger: log,
+		Echo: m.echo(client), StatusFiles: m.statusFiles(client), FsName: client.Source, Tracer: tracer, Debug: m.Debug, Logger: log,
 	})
 	if err != nil {
 		return err

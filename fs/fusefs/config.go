@@ -41,6 +41,9 @@ type Config struct {
 	// made anew whenever it is opened, by any goroutine: its function must not wait for the cluster. Nil: no such directory.
 	StatusFiles map[string]func() string
 
+	// Echo tells programs that watch files by inotify(7) what other mounts change. Nil: it does not.
+	Echo *EchoConfig
+
 	Tracer spans.Tracer // of requests; nil: none
 	Debug  bool         // log every request
 	Logger *slog.Logger

@@ -25,6 +25,7 @@ type Server struct {
 	front   *front
 	dev     *device
 	fuse    *fuse.Server
+	echoes  *echoes       // nil: none
 	leaving atomic.Bool   // Unmount has been called
 	done    chan struct{} // closed when nothing is served any more
 }
@@ -51,6 +52,11 @@ func Mount(cfg Config) (*Server, error) {
 	if err := s.start(fd); err != nil {
 		return nil, errors.Join(err, s.mounter.unmount(dir, true))
 	}
+	if s.echoes != nil {
+		if err := s.echoes.start(s.dir); err != nil {
+			return nil, errors.Join(err, s.mounter.unmount(dir, true))
+		}
+	}
 	return s, nil
 }
 
@@ -60,7 +66,12 @@ func (s *Server) start(fd int) (err error) {
 		return err
 	}
 	s.front = newFront(&s.cfg, s.dev)
-	if s.fuse, err = fuse.NewServer(withStatus(s.front, s.statusFiles()), "/dev/fd/"+strconv.Itoa(fd), s.options()); err != nil {
+	raw := withStatus(s.front, s.statusFiles())
+	if s.cfg.Echo != nil {
+		s.echoes = newEchoes(*s.cfg.Echo, newEchoFront(s.front, raw), s.cfg.Logger)
+		raw = s.echoes.front
+	}
+	if s.fuse, err = fuse.NewServer(raw, "/dev/fd/"+strconv.Itoa(fd), s.options()); err != nil {
 		return errors.Join(fmt.Errorf("start serving %s: %w", s.dir, err), s.dev.close())
 	}
 	top, _, err := mountAt(s.dir)
@@ -82,6 +93,9 @@ func (s *Server) start(fd int) (err error) {
 func (s *Server) serve() {
 	defer close(s.done)
 	s.fuse.Serve()
+	if s.echoes != nil {
+		s.echoes.close()
+	}
 	if err := s.dev.close(); err != nil {
 		s.cfg.Logger.Warn("close the FUSE device", "err", err)
 	}
@@ -138,6 +152,9 @@ const busyPoll = 100 * time.Millisecond
 // any case but a failing umount.
 func (s *Server) Unmount(ctx context.Context) error {
 	s.leaving.Store(true)
+	if s.echoes != nil {
+		s.echoes.close() // a helper at work keeps the mount busy
+	}
 	flushed := s.cfg.FS.Sync(ctx)
 	if flushed != nil {
 		flushed = fmt.Errorf("flush before unmounting %s: %w", s.dir, flushed)

@@ -42,6 +42,7 @@ type FS struct {
 
 	lastHeard atomic.Pointer[time.Time] // see Silence
 	root      atomic.Uint64             // see Root
+	session   atomic.Uint64             // the id of the latest one
 	bound     atomic.Bool               // the session may only read
 	roomTurn  atomic.Uint64             // room granted in an earlier turn counts no more
 
@@ -157,7 +158,11 @@ func (f *FS) ReadOnly() bool { return f.cfg.ReadOnly || f.bound.Load() }
 func (f *FS) enter(s *fs.Session) {
 	f.root.Store(uint64(max(s.Root, fs.RootIno)))
 	f.bound.Store(s.ReadOnly)
+	f.session.Store(uint64(s.ID))
 }
+
+// Session is the id of the mount's latest session.
+func (f *FS) Session() fs.SessionID { return fs.SessionID(f.session.Load()) }
 
 // tasks counts goroutines.
 type tasks struct {

@@ -5257,6 +5257,358 @@ func (x *QuotasReply) GetQuotas() []*Quota {
 	return nil
 }
 
+type WatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // any bytes but NUL
+	Ino           uint64                 `protobuf:"varint,2,opt,name=ino,proto3" json:"ino,omitempty"`  // in its place, if not 0
+	After         *Position              `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *WatchRequest) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetIno() uint64 {
+	if x != nil {
+		return x.Ino
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetAfter() *Position {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+type Position struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	N             uint32                 `protobuf:"varint,2,opt,name=n,proto3" json:"n,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Position) Reset() {
+	*x = Position{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Position) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Position) ProtoMessage() {}
+
+func (x *Position) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Position.ProtoReflect.Descriptor instead.
+func (*Position) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *Position) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Position) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+type Changes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Watched       uint64                 `protobuf:"varint,1,opt,name=watched,proto3" json:"watched,omitempty"`
+	From          *Position              `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Upto          *Position              `protobuf:"bytes,3,opt,name=upto,proto3" json:"upto,omitempty"`
+	List          []*Change              `protobuf:"bytes,4,rep,name=list,proto3" json:"list,omitempty"`
+	Missing       bool                   `protobuf:"varint,5,opt,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Changes) Reset() {
+	*x = Changes{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Changes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Changes) ProtoMessage() {}
+
+func (x *Changes) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Changes.ProtoReflect.Descriptor instead.
+func (*Changes) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *Changes) GetWatched() uint64 {
+	if x != nil {
+		return x.Watched
+	}
+	return 0
+}
+
+func (x *Changes) GetFrom() *Position {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Changes) GetUpto() *Position {
+	if x != nil {
+		return x.Upto
+	}
+	return nil
+}
+
+func (x *Changes) GetList() []*Change {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *Changes) GetMissing() bool {
+	if x != nil {
+		return x.Missing
+	}
+	return false
+}
+
+type Change struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *Position              `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Time          int64                  `protobuf:"fixed64,2,opt,name=time,proto3" json:"time,omitempty"` // nanoseconds since the Unix epoch
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Ino           uint64                 `protobuf:"varint,4,opt,name=ino,proto3" json:"ino,omitempty"`
+	Type          uint32                 `protobuf:"varint,5,opt,name=type,proto3" json:"type,omitempty"`
+	Path          []byte                 `protobuf:"bytes,6,opt,name=path,proto3" json:"path,omitempty"`
+	To            []byte                 `protobuf:"bytes,7,opt,name=to,proto3" json:"to,omitempty"`
+	Dir           uint64                 `protobuf:"varint,8,opt,name=dir,proto3" json:"dir,omitempty"`
+	ToDir         uint64                 `protobuf:"varint,9,opt,name=to_dir,json=toDir,proto3" json:"to_dir,omitempty"`
+	Replaced      uint64                 `protobuf:"varint,10,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	Nlink         uint32                 `protobuf:"varint,11,opt,name=nlink,proto3" json:"nlink,omitempty"`
+	Xattr         []byte                 `protobuf:"bytes,12,opt,name=xattr,proto3" json:"xattr,omitempty"`
+	Session       uint64                 `protobuf:"varint,13,opt,name=session,proto3" json:"session,omitempty"`
+	Host          []byte                 `protobuf:"bytes,14,opt,name=host,proto3" json:"host,omitempty"`
+	Mount         []byte                 `protobuf:"bytes,15,opt,name=mount,proto3" json:"mount,omitempty"`
+	ReplacedType  uint32                 `protobuf:"varint,16,opt,name=replaced_type,json=replacedType,proto3" json:"replaced_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_raftmeta_metapb_meta_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_raftmeta_metapb_meta_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *Change) GetAt() *Position {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Change) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Change) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Change) GetIno() uint64 {
+	if x != nil {
+		return x.Ino
+	}
+	return 0
+}
+
+func (x *Change) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Change) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Change) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *Change) GetDir() uint64 {
+	if x != nil {
+		return x.Dir
+	}
+	return 0
+}
+
+func (x *Change) GetToDir() uint64 {
+	if x != nil {
+		return x.ToDir
+	}
+	return 0
+}
+
+func (x *Change) GetReplaced() uint64 {
+	if x != nil {
+		return x.Replaced
+	}
+	return 0
+}
+
+func (x *Change) GetNlink() uint32 {
+	if x != nil {
+		return x.Nlink
+	}
+	return 0
+}
+
+func (x *Change) GetXattr() []byte {
+	if x != nil {
+		return x.Xattr
+	}
+	return nil
+}
+
+func (x *Change) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Change) GetHost() []byte {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *Change) GetMount() []byte {
+	if x != nil {
+		return x.Mount
+	}
+	return nil
+}
+
+func (x *Change) GetReplacedType() uint32 {
+	if x != nil {
+		return x.ReplacedType
+	}
+	return 0
+}
+
 var File_raftmeta_metapb_meta_proto protoreflect.FileDescriptor
 
 const file_raftmeta_metapb_meta_proto_rawDesc = "" +
@@ -5675,7 +6027,38 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"usedInodes\x12\x14\n" +
 	"\x05state\x18\x06 \x01(\tR\x05state\"9\n" +
 	"\vQuotasReply\x12*\n" +
-	"\x06quotas\x18\x01 \x03(\v2\x12.dfs.meta.v1.QuotaR\x06quotas2\x9f\b\n" +
+	"\x06quotas\x18\x01 \x03(\v2\x12.dfs.meta.v1.QuotaR\x06quotas\"a\n" +
+	"\fWatchRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x10\n" +
+	"\x03ino\x18\x02 \x01(\x04R\x03ino\x12+\n" +
+	"\x05after\x18\x03 \x01(\v2\x15.dfs.meta.v1.PositionR\x05after\".\n" +
+	"\bPosition\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\f\n" +
+	"\x01n\x18\x02 \x01(\rR\x01n\"\xbc\x01\n" +
+	"\aChanges\x12\x18\n" +
+	"\awatched\x18\x01 \x01(\x04R\awatched\x12)\n" +
+	"\x04from\x18\x02 \x01(\v2\x15.dfs.meta.v1.PositionR\x04from\x12)\n" +
+	"\x04upto\x18\x03 \x01(\v2\x15.dfs.meta.v1.PositionR\x04upto\x12'\n" +
+	"\x04list\x18\x04 \x03(\v2\x13.dfs.meta.v1.ChangeR\x04list\x12\x18\n" +
+	"\amissing\x18\x05 \x01(\bR\amissing\"\xfb\x02\n" +
+	"\x06Change\x12%\n" +
+	"\x02at\x18\x01 \x01(\v2\x15.dfs.meta.v1.PositionR\x02at\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x10R\x04time\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03ino\x18\x04 \x01(\x04R\x03ino\x12\x12\n" +
+	"\x04type\x18\x05 \x01(\rR\x04type\x12\x12\n" +
+	"\x04path\x18\x06 \x01(\fR\x04path\x12\x0e\n" +
+	"\x02to\x18\a \x01(\fR\x02to\x12\x10\n" +
+	"\x03dir\x18\b \x01(\x04R\x03dir\x12\x15\n" +
+	"\x06to_dir\x18\t \x01(\x04R\x05toDir\x12\x1a\n" +
+	"\breplaced\x18\n" +
+	" \x01(\x04R\breplaced\x12\x14\n" +
+	"\x05nlink\x18\v \x01(\rR\x05nlink\x12\x14\n" +
+	"\x05xattr\x18\f \x01(\fR\x05xattr\x12\x18\n" +
+	"\asession\x18\r \x01(\x04R\asession\x12\x12\n" +
+	"\x04host\x18\x0e \x01(\fR\x04host\x12\x14\n" +
+	"\x05mount\x18\x0f \x01(\fR\x05mount\x12#\n" +
+	"\rreplaced_type\x18\x10 \x01(\rR\freplacedType2\x9f\b\n" +
 	"\x04Meta\x12>\n" +
 	"\x06Commit\x12\x1a.dfs.meta.v1.CommitRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
 	"\x05Abort\x12\x19.dfs.meta.v1.AbortRequest\x1a\x18.dfs.meta.v1.CommitReply\x12<\n" +
@@ -5693,7 +6076,7 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x03Pin\x12\x17.dfs.meta.v1.PinRequest\x1a\x16.dfs.meta.v1.AttrReply\x12A\n" +
 	"\tAllocInos\x12\x1d.dfs.meta.v1.AllocInosRequest\x1a\x15.dfs.meta.v1.InoRange\x128\n" +
 	"\x04Lock\x12\x18.dfs.meta.v1.LockRequest\x1a\x16.dfs.meta.v1.LockReply\x128\n" +
-	"\x04Room\x12\x18.dfs.meta.v1.RoomRequest\x1a\x16.dfs.meta.v1.RoomReply2\xf4\a\n" +
+	"\x04Room\x12\x18.dfs.meta.v1.RoomRequest\x1a\x16.dfs.meta.v1.RoomReply2\xb0\b\n" +
 	"\aCluster\x128\n" +
 	"\x04Join\x12\x18.dfs.meta.v1.JoinRequest\x1a\x16.dfs.meta.v1.JoinReply\x12A\n" +
 	"\aRemoval\x12\x1b.dfs.meta.v1.RemovalRequest\x1a\x19.dfs.meta.v1.RemovalReply\x12@\n" +
@@ -5711,7 +6094,8 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x05Locks\x12\x19.dfs.meta.v1.LocksRequest\x1a\x17.dfs.meta.v1.LocksReply\x12<\n" +
 	"\bSetQuota\x12\x1c.dfs.meta.v1.SetQuotaRequest\x1a\x12.dfs.meta.v1.Empty\x127\n" +
 	"\vRemoveQuota\x12\x14.dfs.meta.v1.QuotaOf\x1a\x12.dfs.meta.v1.Empty\x12>\n" +
-	"\x06Quotas\x12\x1a.dfs.meta.v1.QuotasRequest\x1a\x18.dfs.meta.v1.QuotasReplyB\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
+	"\x06Quotas\x12\x1a.dfs.meta.v1.QuotasRequest\x1a\x18.dfs.meta.v1.QuotasReply\x12:\n" +
+	"\x05Watch\x12\x19.dfs.meta.v1.WatchRequest\x1a\x14.dfs.meta.v1.Changes0\x01B\x15Z\x13dfs/raftmeta/metapbb\x06proto3"
 
 var (
 	file_raftmeta_metapb_meta_proto_rawDescOnce sync.Once
@@ -5725,7 +6109,7 @@ func file_raftmeta_metapb_meta_proto_rawDescGZIP() []byte {
 	return file_raftmeta_metapb_meta_proto_rawDescData
 }
 
-var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
+var file_raftmeta_metapb_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*Empty)(nil),               // 0: dfs.meta.v1.Empty
 	(*JoinToken)(nil),           // 1: dfs.meta.v1.JoinToken
@@ -5802,6 +6186,10 @@ var file_raftmeta_metapb_meta_proto_goTypes = []any{
 	(*QuotasRequest)(nil),       // 72: dfs.meta.v1.QuotasRequest
 	(*Quota)(nil),               // 73: dfs.meta.v1.Quota
 	(*QuotasReply)(nil),         // 74: dfs.meta.v1.QuotasReply
+	(*WatchRequest)(nil),        // 75: dfs.meta.v1.WatchRequest
+	(*Position)(nil),            // 76: dfs.meta.v1.Position
+	(*Changes)(nil),             // 77: dfs.meta.v1.Changes
+	(*Change)(nil),              // 78: dfs.meta.v1.Change
 }
 var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	1,   // 0: dfs.meta.v1.PutTokenRequest.token:type_name -> dfs.meta.v1.JoinToken
@@ -5873,77 +6261,84 @@ var file_raftmeta_metapb_meta_proto_depIdxs = []int32{
 	71,  // 66: dfs.meta.v1.Quota.id:type_name -> dfs.meta.v1.QuotaID
 	69,  // 67: dfs.meta.v1.Quota.limits:type_name -> dfs.meta.v1.Limits
 	73,  // 68: dfs.meta.v1.QuotasReply.quotas:type_name -> dfs.meta.v1.Quota
-	8,   // 69: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
-	12,  // 70: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
-	15,  // 71: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
-	16,  // 72: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
-	17,  // 73: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
-	16,  // 74: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
-	21,  // 75: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
-	25,  // 76: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
-	16,  // 77: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
-	16,  // 78: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.InoRequest
-	29,  // 79: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
-	30,  // 80: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
-	36,  // 81: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
-	31,  // 82: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
-	32,  // 83: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
-	41,  // 84: dfs.meta.v1.Meta.Lock:input_type -> dfs.meta.v1.LockRequest
-	33,  // 85: dfs.meta.v1.Meta.Room:input_type -> dfs.meta.v1.RoomRequest
-	49,  // 86: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
-	51,  // 87: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
-	53,  // 88: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
-	2,   // 89: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
-	0,   // 90: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
-	4,   // 91: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
-	5,   // 92: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
-	0,   // 93: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
-	60,  // 94: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
-	6,   // 95: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
-	0,   // 96: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
-	65,  // 97: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
-	44,  // 98: dfs.meta.v1.Cluster.Locks:input_type -> dfs.meta.v1.LocksRequest
-	70,  // 99: dfs.meta.v1.Cluster.SetQuota:input_type -> dfs.meta.v1.SetQuotaRequest
-	68,  // 100: dfs.meta.v1.Cluster.RemoveQuota:input_type -> dfs.meta.v1.QuotaOf
-	72,  // 101: dfs.meta.v1.Cluster.Quotas:input_type -> dfs.meta.v1.QuotasRequest
-	9,   // 102: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
-	9,   // 103: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
-	14,  // 104: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
-	14,  // 105: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
-	19,  // 106: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
-	20,  // 107: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
-	24,  // 108: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
-	26,  // 109: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
-	27,  // 110: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
-	28,  // 111: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
-	30,  // 112: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
-	0,   // 113: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
-	39,  // 114: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
-	14,  // 115: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
-	35,  // 116: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
-	42,  // 117: dfs.meta.v1.Meta.Lock:output_type -> dfs.meta.v1.LockReply
-	34,  // 118: dfs.meta.v1.Meta.Room:output_type -> dfs.meta.v1.RoomReply
-	50,  // 119: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
-	52,  // 120: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
-	0,   // 121: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
-	0,   // 122: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
-	3,   // 123: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
-	0,   // 124: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
-	0,   // 125: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
-	54,  // 126: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
-	61,  // 127: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
-	62,  // 128: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
-	63,  // 129: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
-	66,  // 130: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
-	45,  // 131: dfs.meta.v1.Cluster.Locks:output_type -> dfs.meta.v1.LocksReply
-	0,   // 132: dfs.meta.v1.Cluster.SetQuota:output_type -> dfs.meta.v1.Empty
-	0,   // 133: dfs.meta.v1.Cluster.RemoveQuota:output_type -> dfs.meta.v1.Empty
-	74,  // 134: dfs.meta.v1.Cluster.Quotas:output_type -> dfs.meta.v1.QuotasReply
-	102, // [102:135] is the sub-list for method output_type
-	69,  // [69:102] is the sub-list for method input_type
-	69,  // [69:69] is the sub-list for extension type_name
-	69,  // [69:69] is the sub-list for extension extendee
-	0,   // [0:69] is the sub-list for field type_name
+	76,  // 69: dfs.meta.v1.WatchRequest.after:type_name -> dfs.meta.v1.Position
+	76,  // 70: dfs.meta.v1.Changes.from:type_name -> dfs.meta.v1.Position
+	76,  // 71: dfs.meta.v1.Changes.upto:type_name -> dfs.meta.v1.Position
+	78,  // 72: dfs.meta.v1.Changes.list:type_name -> dfs.meta.v1.Change
+	76,  // 73: dfs.meta.v1.Change.at:type_name -> dfs.meta.v1.Position
+	8,   // 74: dfs.meta.v1.Meta.Commit:input_type -> dfs.meta.v1.CommitRequest
+	12,  // 75: dfs.meta.v1.Meta.Abort:input_type -> dfs.meta.v1.AbortRequest
+	15,  // 76: dfs.meta.v1.Meta.Lookup:input_type -> dfs.meta.v1.LookupRequest
+	16,  // 77: dfs.meta.v1.Meta.Getattr:input_type -> dfs.meta.v1.InoRequest
+	17,  // 78: dfs.meta.v1.Meta.Readdir:input_type -> dfs.meta.v1.ReaddirRequest
+	16,  // 79: dfs.meta.v1.Meta.Readlink:input_type -> dfs.meta.v1.InoRequest
+	21,  // 80: dfs.meta.v1.Meta.Layout:input_type -> dfs.meta.v1.LayoutRequest
+	25,  // 81: dfs.meta.v1.Meta.Getxattr:input_type -> dfs.meta.v1.XattrRequest
+	16,  // 82: dfs.meta.v1.Meta.Listxattr:input_type -> dfs.meta.v1.InoRequest
+	16,  // 83: dfs.meta.v1.Meta.Statfs:input_type -> dfs.meta.v1.InoRequest
+	29,  // 84: dfs.meta.v1.Meta.OpenSession:input_type -> dfs.meta.v1.Mount
+	30,  // 85: dfs.meta.v1.Meta.CloseSession:input_type -> dfs.meta.v1.Session
+	36,  // 86: dfs.meta.v1.Meta.Attach:input_type -> dfs.meta.v1.FromMount
+	31,  // 87: dfs.meta.v1.Meta.Pin:input_type -> dfs.meta.v1.PinRequest
+	32,  // 88: dfs.meta.v1.Meta.AllocInos:input_type -> dfs.meta.v1.AllocInosRequest
+	41,  // 89: dfs.meta.v1.Meta.Lock:input_type -> dfs.meta.v1.LockRequest
+	33,  // 90: dfs.meta.v1.Meta.Room:input_type -> dfs.meta.v1.RoomRequest
+	49,  // 91: dfs.meta.v1.Cluster.Join:input_type -> dfs.meta.v1.JoinRequest
+	51,  // 92: dfs.meta.v1.Cluster.Removal:input_type -> dfs.meta.v1.RemovalRequest
+	53,  // 93: dfs.meta.v1.Cluster.RemoveNode:input_type -> dfs.meta.v1.RemoveNodeRequest
+	2,   // 94: dfs.meta.v1.Cluster.PutToken:input_type -> dfs.meta.v1.PutTokenRequest
+	0,   // 95: dfs.meta.v1.Cluster.Tokens:input_type -> dfs.meta.v1.Empty
+	4,   // 96: dfs.meta.v1.Cluster.RevokeToken:input_type -> dfs.meta.v1.RevokeTokenRequest
+	5,   // 97: dfs.meta.v1.Cluster.RedeemToken:input_type -> dfs.meta.v1.RedeemTokenRequest
+	0,   // 98: dfs.meta.v1.Cluster.Status:input_type -> dfs.meta.v1.Empty
+	60,  // 99: dfs.meta.v1.Cluster.Transactions:input_type -> dfs.meta.v1.TransactionsRequest
+	6,   // 100: dfs.meta.v1.Cluster.Transaction:input_type -> dfs.meta.v1.TxID
+	0,   // 101: dfs.meta.v1.Cluster.Raft:input_type -> dfs.meta.v1.Empty
+	65,  // 102: dfs.meta.v1.Cluster.Explain:input_type -> dfs.meta.v1.ExplainRequest
+	44,  // 103: dfs.meta.v1.Cluster.Locks:input_type -> dfs.meta.v1.LocksRequest
+	70,  // 104: dfs.meta.v1.Cluster.SetQuota:input_type -> dfs.meta.v1.SetQuotaRequest
+	68,  // 105: dfs.meta.v1.Cluster.RemoveQuota:input_type -> dfs.meta.v1.QuotaOf
+	72,  // 106: dfs.meta.v1.Cluster.Quotas:input_type -> dfs.meta.v1.QuotasRequest
+	75,  // 107: dfs.meta.v1.Cluster.Watch:input_type -> dfs.meta.v1.WatchRequest
+	9,   // 108: dfs.meta.v1.Meta.Commit:output_type -> dfs.meta.v1.CommitReply
+	9,   // 109: dfs.meta.v1.Meta.Abort:output_type -> dfs.meta.v1.CommitReply
+	14,  // 110: dfs.meta.v1.Meta.Lookup:output_type -> dfs.meta.v1.AttrReply
+	14,  // 111: dfs.meta.v1.Meta.Getattr:output_type -> dfs.meta.v1.AttrReply
+	19,  // 112: dfs.meta.v1.Meta.Readdir:output_type -> dfs.meta.v1.ReaddirReply
+	20,  // 113: dfs.meta.v1.Meta.Readlink:output_type -> dfs.meta.v1.ReadlinkReply
+	24,  // 114: dfs.meta.v1.Meta.Layout:output_type -> dfs.meta.v1.LayoutReply
+	26,  // 115: dfs.meta.v1.Meta.Getxattr:output_type -> dfs.meta.v1.XattrReply
+	27,  // 116: dfs.meta.v1.Meta.Listxattr:output_type -> dfs.meta.v1.ListxattrReply
+	28,  // 117: dfs.meta.v1.Meta.Statfs:output_type -> dfs.meta.v1.StatfsReply
+	30,  // 118: dfs.meta.v1.Meta.OpenSession:output_type -> dfs.meta.v1.Session
+	0,   // 119: dfs.meta.v1.Meta.CloseSession:output_type -> dfs.meta.v1.Empty
+	39,  // 120: dfs.meta.v1.Meta.Attach:output_type -> dfs.meta.v1.Notice
+	14,  // 121: dfs.meta.v1.Meta.Pin:output_type -> dfs.meta.v1.AttrReply
+	35,  // 122: dfs.meta.v1.Meta.AllocInos:output_type -> dfs.meta.v1.InoRange
+	42,  // 123: dfs.meta.v1.Meta.Lock:output_type -> dfs.meta.v1.LockReply
+	34,  // 124: dfs.meta.v1.Meta.Room:output_type -> dfs.meta.v1.RoomReply
+	50,  // 125: dfs.meta.v1.Cluster.Join:output_type -> dfs.meta.v1.JoinReply
+	52,  // 126: dfs.meta.v1.Cluster.Removal:output_type -> dfs.meta.v1.RemovalReply
+	0,   // 127: dfs.meta.v1.Cluster.RemoveNode:output_type -> dfs.meta.v1.Empty
+	0,   // 128: dfs.meta.v1.Cluster.PutToken:output_type -> dfs.meta.v1.Empty
+	3,   // 129: dfs.meta.v1.Cluster.Tokens:output_type -> dfs.meta.v1.TokensReply
+	0,   // 130: dfs.meta.v1.Cluster.RevokeToken:output_type -> dfs.meta.v1.Empty
+	0,   // 131: dfs.meta.v1.Cluster.RedeemToken:output_type -> dfs.meta.v1.Empty
+	54,  // 132: dfs.meta.v1.Cluster.Status:output_type -> dfs.meta.v1.StatusReply
+	61,  // 133: dfs.meta.v1.Cluster.Transactions:output_type -> dfs.meta.v1.TransactionsReply
+	62,  // 134: dfs.meta.v1.Cluster.Transaction:output_type -> dfs.meta.v1.TxStatus
+	63,  // 135: dfs.meta.v1.Cluster.Raft:output_type -> dfs.meta.v1.RaftReply
+	66,  // 136: dfs.meta.v1.Cluster.Explain:output_type -> dfs.meta.v1.ExplainReply
+	45,  // 137: dfs.meta.v1.Cluster.Locks:output_type -> dfs.meta.v1.LocksReply
+	0,   // 138: dfs.meta.v1.Cluster.SetQuota:output_type -> dfs.meta.v1.Empty
+	0,   // 139: dfs.meta.v1.Cluster.RemoveQuota:output_type -> dfs.meta.v1.Empty
+	74,  // 140: dfs.meta.v1.Cluster.Quotas:output_type -> dfs.meta.v1.QuotasReply
+	77,  // 141: dfs.meta.v1.Cluster.Watch:output_type -> dfs.meta.v1.Changes
+	108, // [108:142] is the sub-list for method output_type
+	74,  // [74:108] is the sub-list for method input_type
+	74,  // [74:74] is the sub-list for extension type_name
+	74,  // [74:74] is the sub-list for extension extendee
+	0,   // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_raftmeta_metapb_meta_proto_init() }
@@ -5961,7 +6356,7 @@ func file_raftmeta_metapb_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raftmeta_metapb_meta_proto_rawDesc), len(file_raftmeta_metapb_meta_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   75,
+			NumMessages:   79,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

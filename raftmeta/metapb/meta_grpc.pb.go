@@ -743,6 +743,7 @@ const (
 	Cluster_SetQuota_FullMethodName     = "/dfs.meta.v1.Cluster/SetQuota"
 	Cluster_RemoveQuota_FullMethodName  = "/dfs.meta.v1.Cluster/RemoveQuota"
 	Cluster_Quotas_FullMethodName       = "/dfs.meta.v1.Cluster/Quotas"
+	Cluster_Watch_FullMethodName        = "/dfs.meta.v1.Cluster/Watch"
 )
 
 // ClusterClient is the client API for Cluster service.
@@ -765,6 +766,7 @@ type ClusterClient interface {
 	SetQuota(ctx context.Context, in *SetQuotaRequest, opts ...grpc.CallOption) (*Empty, error)
 	RemoveQuota(ctx context.Context, in *QuotaOf, opts ...grpc.CallOption) (*Empty, error)
 	Quotas(ctx context.Context, in *QuotasRequest, opts ...grpc.CallOption) (*QuotasReply, error)
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Changes], error)
 }
 
 type clusterClient struct {
@@ -935,6 +937,25 @@ func (c *clusterClient) Quotas(ctx context.Context, in *QuotasRequest, opts ...g
 	return out, nil
 }
 
+func (c *clusterClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Changes], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Cluster_ServiceDesc.Streams[0], Cluster_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, Changes]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Cluster_WatchClient = grpc.ServerStreamingClient[Changes]
+
 // ClusterServer is the server API for Cluster service.
 // All implementations must embed UnimplementedClusterServer
 // for forward compatibility.
@@ -955,6 +976,7 @@ type ClusterServer interface {
 	SetQuota(context.Context, *SetQuotaRequest) (*Empty, error)
 	RemoveQuota(context.Context, *QuotaOf) (*Empty, error)
 	Quotas(context.Context, *QuotasRequest) (*QuotasReply, error)
+	Watch(*WatchRequest, grpc.ServerStreamingServer[Changes]) error
 	mustEmbedUnimplementedClusterServer()
 }
 
@@ -1012,6 +1034,9 @@ func (UnimplementedClusterServer) RemoveQuota(context.Context, *QuotaOf) (*Empty
 }
 func (UnimplementedClusterServer) Quotas(context.Context, *QuotasRequest) (*QuotasReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Quotas not implemented")
+}
+func (UnimplementedClusterServer) Watch(*WatchRequest, grpc.ServerStreamingServer[Changes]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedClusterServer) mustEmbedUnimplementedClusterServer() {}
 func (UnimplementedClusterServer) testEmbeddedByValue()                 {}
@@ -1322,6 +1347,17 @@ func _Cluster_Quotas_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cluster_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ClusterServer).Watch(m, &grpc.GenericServerStream[WatchRequest, Changes]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Cluster_WatchServer = grpc.ServerStreamingServer[Changes]
+
 // Cluster_ServiceDesc is the grpc.ServiceDesc for Cluster service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1394,6 +1430,12 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Cluster_Quotas_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _Cluster_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "raftmeta/metapb/meta.proto",
 }

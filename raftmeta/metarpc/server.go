@@ -30,6 +30,7 @@ type Services struct {
 	Tokens     fs.JoinTokens // nil: none
 	Locks      fs.LockLister // nil: none
 	Quotas     fs.Quotas     // nil: none
+	Watcher    fs.Watcher    // nil: none
 	Logger     *slog.Logger  // nil: none
 }
 
@@ -48,7 +49,7 @@ func Register(r grpc.ServiceRegistrar, s Services) *Server {
 	metapb.RegisterMetaServer(r, srv)
 	if s.Admin != nil || s.Membership != nil {
 		metapb.RegisterClusterServer(r, &clusterServer{admin: s.Admin, membership: s.Membership, tokens: s.Tokens, locks: s.Locks,
-			quotas: s.Quotas, limit: srv.limit})
+			quotas: s.Quotas, watcher: s.Watcher, limit: srv.limit})
 	}
 	return srv
 }

@@ -15,6 +15,7 @@ type clusterServer struct {
 	tokens     fs.JoinTokens
 	locks      fs.LockLister
 	quotas     fs.Quotas
+	watcher    fs.Watcher
 	limit      *limiter
 }
 

@@ -210,3 +210,10 @@ func checkExplain(r *metapb.ExplainRequest) error {
 	}
 	return nil
 }
+
+func checkWatch(r *metapb.WatchRequest) error {
+	if r.GetIno() != 0 {
+		return nil
+	}
+	return checkExplain(&metapb.ExplainRequest{Path: r.GetPath()})
+}

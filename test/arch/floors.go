@@ -10,7 +10,7 @@ import (
 var floors = map[string]int{
 	"fs": 0, "fs/spans": 0, "fs/wire": 0, "fs/tables": 0, "raftmeta/command": 0, "raftmeta/metapb": 0, "blob/blobpb": 0, "cluster/clusterpb": 0,
 
-	"raftmeta/state": 1, "raftmeta/state/statetest": 1, "raftmeta/metarpc": 1, "raftmeta/localmeta": 1, "raftmeta/room": 1, "fs/lease": 1, "raftmeta/leasedesk": 1, "fs/lock": 1,
+	"raftmeta/state": 1, "raftmeta/state/statetest": 1, "raftmeta/metarpc": 1, "raftmeta/localmeta": 1, "raftmeta/room": 1, "fs/lease": 1, "raftmeta/leasedesk": 1, "fs/lock": 1, "raftmeta/changes": 1,
 	"cluster": 1, "cluster/pki": 1, "cluster/placement": 1, "cluster/rpcerr": 1,
 	"blob": 1, "blob/badgerstore": 1, "blob/memstore": 1, "blob/blobrpc": 1, "blob/blobtest": 1,
 
@@ -35,6 +35,7 @@ var neighbours = []struct{ from, to, why string }{
 	{"raftmeta/state/statetest", "raftmeta/state", "it generates commands for the state machine"},
 	{"raftmeta/localmeta", "raftmeta/state", "the double is the state machine without Raft"},
 	{"raftmeta/leasedesk", "fs/lease", "it drives the leader's half"},
+	{"raftmeta/changes", "raftmeta/state", "it reads what things are called as transactions are applied"},
 	{"raftmeta/localmeta", "raftmeta/leasedesk", "the double waits for leases as the leader does"},
 	{"raftmeta/localmeta", "fs/lock", "the double keeps locks as the leader does"},
 	{"raftmeta/localmeta", "raftmeta/room", "the double grants room as a leader does"},

@@ -188,6 +188,9 @@ func (c *Client) openStore(n fs.NodeInfo) (blob.Store, error) {
 	return blobrpc.NewClient(conn, n.ID), nil
 }
 
+// Watcher tells what is changed in the cluster.
+func (c *Client) Watcher() fs.Watcher { return c.meta }
+
 // CountBy says who knows what the mount does: it is told to the cluster with each beat. fn must not block.
 func (c *Client) CountBy(fn func() fs.Activity) { c.source.Store(&fn) }
 

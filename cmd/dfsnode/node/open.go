@@ -106,7 +106,7 @@ func (n *Node) serve(context.Context) error {
 	n.grpc = cluster.NewServer(cluster.ServerConfig{Log: n.log, Codec: blobrpc.Codec(), Tracer: n.deps.Tracer,
 		Interceptors: []grpc.UnaryServerInterceptor{n.measures.rpc.unary}})
 	n.rpc = metarpc.Register(n.grpc, metarpc.Services{Meta: n.meta, Admin: n.Admin(), Membership: n.meta, Tokens: n.meta, Locks: n.meta,
-		Quotas: n.meta, Logger: n.log})
+		Quotas: n.meta, Watcher: n.meta, Logger: n.log})
 	blobs := blobrpc.NewServer(n.store, blobrpc.ServerConfig{Node: n.dir.id, MayStage: n.mayStage, MayGet: n.mayGet})
 	blobs.Register(n.grpc)
 	n.blobsNow.Store(blobs)

@@ -38,7 +38,7 @@ var allowed = map[pki.Role]string{
 		/dfs.blob.v1.Blobs/Commit /dfs.blob.v1.Blobs/Drop /dfs.blob.v1.Blobs/Delete /dfs.blob.v1.Blobs/List`,
 	pki.RoleMount: `
 		/dfs.cluster.v1.Certificates/Renew
-		/dfs.meta.v1.Cluster/Status
+		/dfs.meta.v1.Cluster/Status /dfs.meta.v1.Cluster/Watch
 		/grpc.health.v1.Health/Check /grpc.health.v1.Health/List /grpc.health.v1.Health/Watch
 		/dfs.meta.v1.Meta/Commit /dfs.meta.v1.Meta/Abort /dfs.meta.v1.Meta/Lookup /dfs.meta.v1.Meta/Getattr
 		/dfs.meta.v1.Meta/Readdir /dfs.meta.v1.Meta/Readlink /dfs.meta.v1.Meta/Layout /dfs.meta.v1.Meta/Getxattr
@@ -52,6 +52,7 @@ var allowed = map[pki.Role]string{
 		/dfs.meta.v1.Cluster/Removal /dfs.meta.v1.Cluster/RemoveNode
 		/dfs.meta.v1.Cluster/SetQuota /dfs.meta.v1.Cluster/RemoveQuota /dfs.meta.v1.Cluster/Quotas
 		/dfs.meta.v1.Cluster/Raft /dfs.meta.v1.Cluster/Explain /dfs.meta.v1.Cluster/Locks /dfs.meta.v1.Meta/Getattr
+		/dfs.meta.v1.Cluster/Watch
 		/grpc.health.v1.Health/Check /grpc.health.v1.Health/List /grpc.health.v1.Health/Watch`,
 }
 

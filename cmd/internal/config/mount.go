@@ -34,6 +34,7 @@ type Mount struct {
 	TLS            TLS
 	JoinToken      string // or @FILE
 	Debug          bool
+	Inotify        bool
 
 	Trace Trace
 	Log   Log
@@ -61,6 +62,7 @@ func (m *Mount) Register(flags *pflag.FlagSet) {
 	m.TLS.register(flags)
 	flags.StringVar(&m.JoinToken, "join-token", "", "token made by \"dfs join-token --role mount\", or @FILE with one: gets a new machine its certificate, into --tls-dir; ignored once that is there")
 	flags.BoolVar(&m.Debug, "debug-fuse", false, "log every FUSE request")
+	flags.BoolVar(&m.Inotify, "inotify", false, "tell programs that watch files by inotify(7) what other mounts change; only root can, and not on a read-only mount")
 	m.Trace.register(flags)
 	m.Log.register(flags)
 }
