@@ -125,7 +125,7 @@ func (n *inode) truncate(ctx context.Context, f *FS, s fs.Setattr) (fs.Attr, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.adopt(a)
+	n.newest(a)
 	f.budget.give(n.dirty.cut(s.Size))
 	n.kill = n.kill && len(n.dirty) > 0
 	n.changedAt(s.Time) // what stays is flushed later, and must not turn mtime back
@@ -138,6 +138,12 @@ func (n *inode) freeze(on bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.frozen = on
+}
+
+func (n *inode) isFrozen() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.frozen
 }
 
 // setattr asks the leader, in steps if it must; the inode is claimed.

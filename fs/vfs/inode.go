@@ -79,8 +79,16 @@ func (n *inode) observe(a fs.Attr) fs.Attr {
 	return n.view()
 }
 
-// adopt keeps the newest attributes; mu is held.
+// adopt keeps the newest attributes; mu is held. While a truncation is at the leader they are left to it: with a new size the data
+// that it is about to cut would look as if it lay behind a hole.
 func (n *inode) adopt(a fs.Attr) {
+	if !n.frozen {
+		n.newest(a)
+	}
+}
+
+// newest keeps a unless what is kept is newer; mu is held.
+func (n *inode) newest(a fs.Attr) {
 	if a.Version >= n.attr.Version {
 		n.attr = a
 	}

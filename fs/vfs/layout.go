@@ -120,6 +120,13 @@ func (n *inode) learn(ctx context.Context, f *FS, s span) error {
 	if to == 0 {
 		to = fs.SizeMax
 	}
+	if n.isFrozen() { // it may be of what a truncation is about to make
+		if err := n.lock(ctx); err != nil {
+			return err
+		}
+		n.unlock()
+		return nil
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.adopt(lay.Attr)

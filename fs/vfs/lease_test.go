@@ -459,3 +459,33 @@ func TestOrphan_ThatIsNotOpenHereIsAskedForEachTime(t *testing.T) {
 		return errors.Is(err, fs.ErrNotExist)
 	})
 }
+
+// What a truncation cuts is there, or it is not: it is not seen as zeros while the answer is taken in.
+func TestReadDuringATruncation_SeesTheOldContentOrTheNew(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m := w.leased(t, Config{})
+	h := m.create("f")
+	old := pattern(1, 100)
+	h.mustWrite(t, old[:60], 0)
+	h.mustFlush(t)
+	h.mustWrite(t, old[60:], 60)
+	h.mustBe(t, old) // so that it is known where it lies
+	looked := false
+	m.sw.hook("op.decide.after", func() error {
+		if looked {
+			return nil
+		}
+		looked = true
+		p := make([]byte, 100)
+		k, err := h.Read(ctxT(t), p, 0)
+		if err != nil || !bytes.Equal(p[:k], old) && !bytes.Equal(p[:k], old[:30]) {
+			t.Errorf("%d bytes, %v, %s", k, err, diff(p[:k], old))
+		}
+		return nil
+	})
+	truncate(t, m, h, 30)
+	if !looked {
+		t.Fatal("nobody looked")
+	}
+	h.mustBe(t, old[:30])
+}

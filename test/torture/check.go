@@ -116,11 +116,23 @@ func (h *history) check() porcupine.CheckResult {
 func (h *history) allowTwice() bool {
 	any := false
 	for _, op := range h.ops {
-		if r := op.Input.(*Record); (r.Kind == Rename || r.Kind == Exchange) && r.Errno == 0 {
+		r := op.Input.(*Record)
+		if r.moves() && r.Kind != NoReplace && slices.ContainsFunc(h.ops, func(o porcupine.Operation) bool { return r.meets(o.Input.(*Record)) }) {
 			r.twice, any = true, true
 		}
 	}
 	return any
+}
+
+// moves reports whether a rename has worked.
+func (r *Record) moves() bool {
+	return (r.Kind == Rename || r.Kind == NoReplace || r.Kind == Exchange) && r.Errno == 0
+}
+
+// meets reports whether another mount has moved something between r's two names while r was at work.
+func (r *Record) meets(o *Record) bool {
+	return o.moves() && o.Mount != r.Mount && o.Call <= r.Return && r.Call <= o.Return &&
+		(o.Name == r.Name && o.To == r.To || o.Name == r.To && o.To == r.Name)
 }
 
 // histories splits a round into parts that are linearizable on their own if the round is.

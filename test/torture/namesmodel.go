@@ -126,8 +126,7 @@ func outcomes(t tree, r *Record) []tree {
 	if next, ok := t.apply(r); ok {
 		all = append(all, next)
 	}
-	here, there := t[r.Name.index()], t[r.To.index()]
-	if r.twice && r.Errno == 0 && there.id != 0 && (here.id == 0 || here.dir == there.dir) { // nothing was done
+	if r.twice && r.Errno == 0 { // nothing was done
 		all = append(all, t)
 	}
 	return all
