@@ -116,6 +116,11 @@ func (n *inode) truncate(ctx context.Context, f *FS, s fs.Setattr) (fs.Attr, err
 	if err := n.awaitFlights(ctx); err != nil {
 		return fs.Attr{}, err
 	}
+	if _, err := f.refresh(ctx, n); err != nil { // what is shown meanwhile
+		return fs.Attr{}, err
+	}
+	n.cut(true)
+	defer n.cut(false)
 	n.mu.Lock()
 	s.KillPriv = s.KillPriv || n.kill // the data that does it may be cut off
 	n.mu.Unlock()
@@ -140,10 +145,17 @@ func (n *inode) freeze(on bool) {
 	n.frozen = on
 }
 
-func (n *inode) isFrozen() bool {
+// cut keeps an inode's attributes as they are.
+func (n *inode) cut(on bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.frozen
+	n.cutting = on
+}
+
+func (n *inode) isCutting() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cutting
 }
 
 // setattr asks the leader, in steps if it must; the inode is claimed.

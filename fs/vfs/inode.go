@@ -31,7 +31,8 @@ type inode struct {
 	kill    bool        // some of dirty was written by who may not keep the file's set-id bits
 	strayed bool        // pages of a mapping were flushed, and others may not have dropped what they replace; see Handle.Fsync
 	through bool        // what is dirty is about to be flushed by its writer, who reports what becomes of it
-	frozen  bool        // nothing may be packed: a truncation is at the leader
+	frozen  bool        // nothing may be packed: a truncation is at the leader, or about to be
+	cutting bool        // it is there: attr stays as it is
 	mtime   fs.Time     // of the last write, while something is unflushed
 	born    time.Time   // of the oldest dirty byte, or of pending
 	handles int
@@ -82,7 +83,7 @@ func (n *inode) observe(a fs.Attr) fs.Attr {
 // adopt keeps the newest attributes; mu is held. While a truncation is at the leader they are left to it: with a new size the data
 // that it is about to cut would look as if it lay behind a hole.
 func (n *inode) adopt(a fs.Attr) {
-	if !n.frozen {
+	if !n.cutting {
 		n.newest(a)
 	}
 }

@@ -120,7 +120,7 @@ func (n *inode) learn(ctx context.Context, f *FS, s span) error {
 	if to == 0 {
 		to = fs.SizeMax
 	}
-	if n.isFrozen() { // it may be of what a truncation is about to make
+	if n.isCutting() { // it may be of what a truncation is about to make
 		if err := n.lock(ctx); err != nil {
 			return err
 		}

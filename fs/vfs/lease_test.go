@@ -489,3 +489,24 @@ func TestReadDuringATruncation_SeesTheOldContentOrTheNew(t *testing.T) {
 	}
 	h.mustBe(t, old[:30])
 }
+
+// What another mount has done before the truncation is not hidden by it.
+func TestStatDuringATruncation_IsOfTheFileAsOthersLeftIt(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	a, b := w.leased(t, Config{}), w.leased(t, Config{})
+	h := a.create("f")
+	h.mustWrite(t, pattern(1, 10), 0)
+	b.open("f", rw).mustWrite(t, pattern(2, 90), 10)
+	looked := false
+	a.sw.hook("op.decide.before", func() error {
+		if at, err := a.Getattr(ctxT(t), h.Ino()); !looked && (err != nil || at.Size != 100) {
+			t.Errorf("size %d, %v", at.Size, err)
+		}
+		looked = true
+		return nil
+	})
+	truncate(t, a, h, 30)
+	if !looked {
+		t.Fatal("nobody looked")
+	}
+}
