@@ -22,7 +22,7 @@ demo-down: ## stop the demo and remove every trace of it
 	@.ci/demo down
 
 test: ## all tests
-	go test -count=1 -timeout 13m ./...
+	go test -count=1 -timeout 25m ./...
 
 race: ## all tests but those of whole processes, under the race detector
 	go test -race -timeout 20m $$(go list ./... | grep -v -e /test/e2e -e /test/posix)
