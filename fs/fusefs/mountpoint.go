@@ -77,8 +77,8 @@ func prepare(dir string, cfg *Config, mounter mounter) error {
 func probe(dir string) (dead bool, err error) {
 	answer := make(chan error, 1)
 	go func() {
-		_, err := os.Stat(dir)
-		answer <- err
+		var st unix.Statx_t // by force, or the kernel answers from what it may believe of a dead mount for some seconds still
+		answer <- unix.Statx(unix.AT_FDCWD, dir, unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
 	}()
 	select {
 	case err = <-answer:

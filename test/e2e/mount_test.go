@@ -35,7 +35,7 @@ func TestMountInTheBackground_WorksWhenTheCommandReturns(t *testing.T) {
 		}
 	}
 	mount()
-	harness.Run(t, "sh", "-c", "echo kept > "+dir+"/f")
+	harness.Run(t, "sh", "-c", "echo kept > "+dir+"/f && sync "+dir+"/f")
 	if got := harness.Run(t, "findmnt", "-no", "FSTYPE,SOURCE", dir); !strings.Contains(got, "fuse.dfs") || !strings.Contains(got, c.Nodes[0].RPC) {
 		t.Errorf("findmnt says %q", got)
 	}

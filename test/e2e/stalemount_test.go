@@ -13,11 +13,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"dfs/cmd/dfsmount/mount"
+	"dfs/fs"
 	"dfs/fs/fusefs"
 )
 
-// staleEnv makes this program a mount whose kernel believes names and attributes for so long (a time.Duration) without asking:
-// what a torture must find. Its arguments are dfsmount's.
+// staleEnv makes this program a mount whose kernel is not told what is taken back from it: what a torture must find. Its
+// arguments are dfsmount's.
 const staleEnv = "E2E_STALE_MOUNT"
 
 func staleMain(args []string) int {
@@ -29,10 +30,6 @@ func staleMain(args []string) int {
 }
 
 func staleMount(args []string) error {
-	stale, err := time.ParseDuration(os.Getenv(staleEnv))
-	if err != nil {
-		return err
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	var cfg mount.Config
@@ -47,8 +44,9 @@ func staleMount(args []string) error {
 	if err != nil {
 		return err
 	}
-	server, err := fusefs.Mount(fusefs.Config{Dir: cfg.Dir, FS: client.FS, CacheTimeout: stale, Logger: log})
+	server, err := fusefs.Mount(fusefs.Config{Dir: cfg.Dir, FS: client.FS, Logger: log})
 	if err == nil {
+		client.FS.SetKernel(untold{})
 		select {
 		case <-server.Done():
 		case <-ctx.Done():
@@ -58,3 +56,10 @@ func staleMount(args []string) error {
 	defer cancel()
 	return errors.Join(err, client.Close(ctx))
 }
+
+// untold is a kernel that is not told what is taken back.
+type untold struct{}
+
+func (untold) DropNames()       {}
+func (untold) DropAttr(fs.Ino)  {}
+func (untold) DropPages(fs.Ino) {}

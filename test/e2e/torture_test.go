@@ -201,14 +201,14 @@ func TestTorture_FindsStaleCaches(t *testing.T) {
 	s := newTorment(t)
 	s.cluster = c
 	s.mounts[0] = c.Mount()
-	s.mounts[1] = c.MountBy("/proc/self/exe", []string{staleEnv + "=1s"})
+	s.mounts[1] = c.MountBy("/proc/self/exe", []string{staleEnv + "=1"})
 	s.staff()
 	for len(s.tally.Violations) == 0 && s.rounds < tortureRoundsMax {
 		s.round(fault{name: "none"})
 		s.collect()
 	}
 	if len(s.tally.Violations) == 0 {
-		t.Fatalf("%d operations on a mount whose names and attributes may be a second old, and nothing was found", s.tally.Total())
+		t.Fatalf("%d operations on a mount whose kernel is not told what is taken back, and nothing was found", s.tally.Total())
 	}
 	t.Logf("found in round %d:\n%s", s.rounds, s.tally.Violations[0])
 }
