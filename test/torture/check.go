@@ -152,6 +152,9 @@ func (round *Round) histories(promise Promise) []history {
 			h = &all[1+r.File]
 		}
 		for _, part := range r.parts() {
+			if part.Kind == linked {
+				part.Return = round.unnamed(part)
+			}
 			h.add(part)
 		}
 	}
@@ -162,6 +165,19 @@ func (round *Round) histories(promise Promise) []history {
 		}
 	}
 	return all
+}
+
+// unnamed is when a count of links that r has seen must also be so by the names: when r's own mount has no removal under way any
+// more. Linux counts down first, and lets go of the name then (vfs_unlink, vfs_rename).
+func (round *Round) unnamed(r *Record) int64 {
+	end := r.Return
+	for i := range round.Records {
+		o := &round.Records[i]
+		if o.Mount == r.Mount && (o.Kind == Unlink || o.moves()) && o.Call <= r.Return && r.Call <= o.Return {
+			end = max(end, o.Return)
+		}
+	}
+	return end
 }
 
 func (h *history) add(r *Record) {
