@@ -2,7 +2,6 @@ package fusefs
 
 import (
 	"dfs/fs"
-	"dfs/fs/vfs"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -31,29 +30,12 @@ func (f *front) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 // ReadDir implements fuse.RawFileSystem.
 func (f *front) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	return f.do(OpReaddir, cancel, &in.InHeader, func(r *request) error {
-		return f.list(r, in, func(e fuse.DirEntry, _ *vfs.Entry) bool { return out.AddDirEntry(e) })
-	})
-}
-
-// ReadDirPlus implements fuse.RawFileSystem: READDIR with the answers of LOOKUP.
-func (f *front) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return f.do(OpReaddirplus, cancel, &in.InHeader, func(r *request) error {
-		return f.list(r, in, func(e fuse.DirEntry, listed *vfs.Entry) bool {
-			entry := out.AddDirLookupEntry(e)
-			if entry == nil {
-				return false
-			}
-			if listed != nil && listed.Whole { // else node id 0: a name without attributes
-				f.acls.told(&listed.Attr)
-				f.fillEntry(entry, &listed.Attr, listed.Valid)
-			}
-			return true
-		})
+		return f.list(r, in, out.AddDirEntry)
 	})
 }
 
 // list emits the entries behind in.Offset until emit has no more room; the next call begins at the one that found none.
-func (f *front) list(r *request, in *fuse.ReadIn, emit func(fuse.DirEntry, *vfs.Entry) bool) error {
+func (f *front) list(r *request, in *fuse.ReadIn, emit func(fuse.DirEntry) bool) error {
 	d, err := f.dirs.get(in.Fh)
 	if err != nil {
 		return err
@@ -65,28 +47,28 @@ func (f *front) list(r *request, in *fuse.ReadIn, emit func(fuse.DirEntry, *vfs.
 	if after < fs.FirstCookie {
 		after = 0
 	}
-	return d.Read(r, after, func(e vfs.Entry) bool {
+	return d.Read(r, after, func(e fs.Dirent) bool {
 		return emit(fuse.DirEntry{
 			Name: e.Name,
 			Ino:  uint64(e.Attr.Ino),
 			Mode: modeOf(&e.Attr),
 			Off:  uint64(e.Cookie),
-		}, &e)
+		})
 	})
 }
 
-// listDots emits "." and "..", without attributes: the kernel has them. The parent of a directory that is gone is
+// listDots emits "." and "..". The parent of a directory that is gone is
 // unknown, and said to be so.
-func (f *front) listDots(r *request, offset uint64, emit func(fuse.DirEntry, *vfs.Entry) bool) bool {
+func (f *front) listDots(r *request, offset uint64, emit func(fuse.DirEntry) bool) bool {
 	dot := fuse.DirEntry{Name: ".", Ino: uint64(r.ino()), Mode: fuse.S_IFDIR, Off: placeDot}
-	if offset < placeDot && !emit(dot, nil) {
+	if offset < placeDot && !emit(dot) {
 		return false
 	}
 	dotdot := fuse.DirEntry{Name: "..", Mode: fuse.S_IFDIR, Off: placeDotDot}
 	if a, err := f.fs.Getattr(r, r.ino()); err == nil {
 		dotdot.Ino = uint64(a.Parent)
 	}
-	return emit(dotdot, nil)
+	return emit(dotdot)
 }
 
 // ReleaseDir implements fuse.RawFileSystem.

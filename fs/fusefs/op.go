@@ -37,7 +37,6 @@ const (
 	OpCreate
 	OpIoctl
 	OpFallocate
-	OpReaddirplus
 	OpLseek
 	OpCopyFileRange
 	OpTmpfile
@@ -53,5 +52,5 @@ func (o Op) String() string {
 	return [opCount]string{"lookup", "getattr", "setattr", "readlink", "symlink", "mknod", "mkdir", "unlink", "rmdir",
 		"rename", "link", "open", "read", "write", "statfs", "release", "fsync", "setxattr", "getxattr", "listxattr",
 		"removexattr", "flush", "opendir", "readdir", "releasedir", "fsyncdir", "getlk", "setlk", "setlkw", "create", "ioctl", "fallocate",
-		"readdirplus", "lseek", "copy_file_range", "tmpfile", "statx"}[o]
+		"lseek", "copy_file_range", "tmpfile", "statx"}[o]
 }

@@ -197,17 +197,6 @@ func (d *statusDir) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.D
 	})
 }
 
-// ReadDirPlus lists names only; their attributes are asked for.
-func (d *statusDir) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	if !virtual(in.NodeId) {
-		return d.RawFileSystem.ReadDirPlus(cancel, in, out)
-	}
-	return d.do(OpReaddirplus, &in.InHeader, func(*fs.Attr) fuse.Status {
-		d.list(in.Offset, func(e fuse.DirEntry) bool { return out.AddDirLookupEntry(e) != nil })
-		return fuse.OK
-	})
-}
-
 func (d *statusDir) list(after uint64, emit func(fuse.DirEntry) bool) {
 	entries := []fuse.DirEntry{{Name: ".", Ino: firstVirtual, Mode: fuse.S_IFDIR}, {Name: "..", Ino: uint64(d.front.fs.Root()), Mode: fuse.S_IFDIR}}
 	for i, name := range d.names {

@@ -265,7 +265,7 @@ func TestListing_IsARead(t *testing.T) {
 		defer d.Release()
 		d.NoAtime = noAtime
 		for range 2 {
-			if err := d.Read(ctxT(t), 0, func(Entry) bool { return true }); err != nil {
+			if err := d.Read(ctxT(t), 0, func(fs.Dirent) bool { return true }); err != nil {
 				t.Fatal(err)
 			}
 		}

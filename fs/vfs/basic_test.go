@@ -305,7 +305,7 @@ func TestReaddir_StreamsAllEntries(t *testing.T) {
 	seen, after := map[string]bool{}, fs.Cookie(0)
 	for {
 		got := 0
-		err := d.Read(ctxT(t), after, func(e Entry) bool {
+		err := d.Read(ctxT(t), after, func(e fs.Dirent) bool {
 			if got == 37 {
 				return false
 			}

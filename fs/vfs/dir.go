@@ -52,20 +52,12 @@ func (f *FS) OpenDir(ctx context.Context, ino fs.Ino) (*DirHandle, error) {
 // Ino is the inode that the handle is open on.
 func (d *DirHandle) Ino() fs.Ino { return d.n.ino }
 
-// Entry is what Read emits.
-type Entry struct {
-	fs.Dirent
-	// Whole says that Attr is whole and right. Else only its Ino and Type are.
-	Whole bool
-	Valid Validity
-}
-
 // Read emits the entries behind after, by rising cookie, until emit returns false or there are no more. "." and ".." are
 // not among them. An entry that emit refused comes again when the next Read goes on behind the one before it.
 //
 // What is entered, or renamed, after the listing began lies behind its end. So it ends, and has no entry twice, even if
 // each one is renamed as it is read.
-func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(Entry) bool) error {
+func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(fs.Dirent) bool) error {
 	if d.released.Load() {
 		return fs.ErrClosed
 	}
@@ -89,7 +81,7 @@ func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(Entry) 
 	}
 	for {
 		for len(d.ahead) > 0 {
-			e := d.f.entry(d.n.ino, d.ahead[0])
+			e := d.ahead[0]
 			if !emit(e) {
 				return nil
 			}
@@ -102,16 +94,6 @@ func (d *DirHandle) Read(ctx context.Context, after fs.Cookie, emit func(Entry) 
 			return err
 		}
 	}
-}
-
-// entry completes what was listed by what is known under leases now.
-func (f *FS) entry(dir fs.Ino, e fs.Dirent) Entry {
-	ino, a, valid, ok := f.leases.name(dir, e.Name)
-	if !ok || ino != e.Attr.Ino {
-		return Entry{Dirent: e}
-	}
-	e.Attr = f.merge(a)
-	return Entry{e, true, valid}
 }
 
 // list asks the leader for the next entries.
@@ -199,18 +181,15 @@ func (f *FS) List(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (
 		return fs.Listing{}, err
 	}
 	kept := l.Entries[:0]
-	for _, listed := range l.Entries {
-		e := f.entry(dir, listed)
-		if !e.Whole { // another mount may be at work on it
-			e.Attr, err = f.Getattr(ctx, listed.Attr.Ino)
-		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
+	for _, e := range l.Entries {
+		e.Attr, err = f.Getattr(ctx, e.Attr.Ino)
+		if errors.Is(err, fs.ErrNotExist) { // it has gone since
 			continue
-		case err != nil:
+		}
+		if err != nil {
 			return fs.Listing{}, err
 		}
-		kept = append(kept, e.Dirent)
+		kept = append(kept, e)
 	}
 	l.Entries = kept
 	return l, nil

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -37,11 +38,11 @@ func (m *mount) openRoot() *DirHandle {
 func (d *DirHandle) readSome(t *testing.T, after fs.Cookie, k int) []fs.Dirent {
 	t.Helper()
 	var list []fs.Dirent
-	err := d.Read(ctxT(t), after, func(e Entry) bool {
+	err := d.Read(ctxT(t), after, func(e fs.Dirent) bool {
 		if len(list) == k {
 			return false
 		}
-		list = append(list, e.Dirent)
+		list = append(list, e)
 		return true
 	})
 	if err != nil {
@@ -114,5 +115,31 @@ func TestListing_HasWhatStaysAndEndsWhereTheDirectoryEndedWhenItBegan(t *testing
 	}
 	if seen := m.renameAll(t, d, 7, 3498); len(seen) != 3498 {
 		t.Errorf("%d entries were renamed", len(seen))
+	}
+}
+
+// ghosts lists an entry, first of all, of an inode that is no more.
+type ghosts struct{ fs.Meta }
+
+func (g ghosts) Readdir(ctx context.Context, dir fs.Ino, after fs.Cookie, limit int) (fs.Listing, error) {
+	l, err := g.Meta.Readdir(ctx, dir, after, limit)
+	gone := fs.Dirent{Name: "gone", Cookie: fs.FirstCookie, Attr: fs.Attr{Ino: 1 << 40, Type: fs.TypeRegular}}
+	l.Entries = append([]fs.Dirent{gone}, l.Entries...)
+	return l, err
+}
+
+func TestList_LeavesOutOnlyWhatIsGone(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	w.wrap = func(m fs.Meta) fs.Meta { return ghosts{m} }
+	m := w.mount(t, Config{})
+	m.fill(3)
+	l, err := m.List(ctxT(t), fs.RootIno, 0, 10)
+	if err != nil || len(l.Entries) != 3 {
+		t.Fatalf("%d entries, %v", len(l.Entries), err)
+	}
+	for _, e := range l.Entries {
+		if e.Attr.Ino == 0 || e.Attr.Nlink != 1 {
+			t.Errorf("%s has the attributes %+v", e.Name, e.Attr)
+		}
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dfs/fs"
@@ -85,7 +85,7 @@ func (m *mount) names(t testing.TB) []string {
 	}
 	defer d.Release()
 	var list []string
-	if err := d.Read(ctxT(t), 0, func(e Entry) bool { list = append(list, e.Name); return true }); err != nil {
+	if err := d.Read(ctxT(t), 0, func(e fs.Dirent) bool { list = append(list, e.Name); return true }); err != nil {
 		t.Fatal(err)
 	}
 	return list
@@ -174,67 +174,69 @@ func (k *kernel) drop(ino fs.Ino) {
 }
 
 func TestChange_WaitsUntilTheOthersFrontHasForgotten(t *testing.T) {
-	w := newWorld(t, localmeta.Config{})
-	a, b := w.leased(t, Config{}), w.leased(t, Config{})
-	k := &kernel{hold: make(chan struct{}), reached: make(chan struct{}, 9)}
-	ino := b.create("f").Ino()
-	a.SetKernel(k)
-	if _, valid, err := a.GetattrFor(ctxT(t), ino); err != nil || valid == 0 {
-		t.Fatal(valid, err)
-	}
-	var done atomic.Bool
-	end := make(chan error, 1)
-	go func() {
-		_, err := b.Setattr(ctxT(t), ino, fs.Setattr{Set: fs.SetMode, Mode: 0o600})
-		done.Store(true)
-		end <- err
-	}()
-	<-k.reached
-	for range 20 {
-		time.Sleep(time.Millisecond)
-		if done.Load() {
-			t.Fatal("the change was answered while another mount's kernel remembered what was before")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, localmeta.Config{})
+		a, b := w.leased(t, Config{}), w.leased(t, Config{})
+		k := &kernel{hold: make(chan struct{}), reached: make(chan struct{}, 9)}
+		ino := b.create("f").Ino()
+		a.SetKernel(k)
+		if _, valid, err := a.GetattrFor(ctxT(t), ino); err != nil || valid == 0 {
+			t.Fatal(valid, err)
 		}
-	}
-	close(k.hold)
-	if err := <-end; err != nil {
-		t.Fatal(err)
-	}
-	if at, err := a.Getattr(ctxT(t), ino); err != nil || at.Mode != 0o600 {
-		t.Fatal(at, err)
-	}
+		end := make(chan error, 1)
+		go func() {
+			_, err := b.Setattr(ctxT(t), ino, fs.Setattr{Set: fs.SetMode, Mode: 0o600})
+			end <- err
+		}()
+		<-k.reached
+		synctest.Wait()
+		select {
+		case err := <-end:
+			t.Fatal("the change was answered while another mount's kernel remembered what was before:", err)
+		default:
+		}
+		close(k.hold)
+		if err := <-end; err != nil {
+			t.Fatal(err)
+		}
+		if at, err := a.Getattr(ctxT(t), ino); err != nil || at.Mode != 0o600 {
+			t.Fatal(at, err)
+		}
+	})
 }
 
 // A program must not be told by another machine of a change that the mount on its own machine still hides.
 func TestOwnChange_IsSeenByNobodyElseBeforeItIsKnownHere(t *testing.T) {
-	w := newWorld(t, localmeta.Config{})
-	a, b := w.leased(t, Config{}), w.leased(t, Config{})
-	if _, err := a.Lookup(ctxT(t), fs.RootIno, "f"); !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	g := a.block("commit.answer")
-	end := make(chan error, 1)
-	go func() {
-		_, err := a.Mkdir(ctxT(t), Caller{}, fs.RootIno, "f", 0o755)
-		end <- err
-	}()
-	<-g.reached // it is applied, and the answer on its way
-	seen := make(chan error, 1)
-	go func() {
-		_, err := b.Lookup(ctxT(t), fs.RootIno, "f")
-		if err == nil {
-			_, err = a.Lookup(ctxT(t), fs.RootIno, "f")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, localmeta.Config{})
+		a, b := w.leased(t, Config{}), w.leased(t, Config{})
+		if _, err := a.Lookup(ctxT(t), fs.RootIno, "f"); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
 		}
-		seen <- err
-	}()
-	time.Sleep(20 * time.Millisecond)
-	close(g.open)
-	if err := <-end; err != nil {
-		t.Fatal(err)
-	}
-	if err := <-seen; err != nil {
-		t.Fatal("the other mount saw it, and then this one did not:", err)
-	}
+		g := a.block("commit.answer")
+		end := make(chan error, 1)
+		go func() {
+			_, err := a.Mkdir(ctxT(t), Caller{}, fs.RootIno, "f", 0o755)
+			end <- err
+		}()
+		<-g.reached // it is applied, and the answer on its way
+		seen := make(chan error, 1)
+		go func() {
+			_, err := b.Lookup(ctxT(t), fs.RootIno, "f")
+			if err == nil {
+				_, err = a.Lookup(ctxT(t), fs.RootIno, "f")
+			}
+			seen <- err
+		}()
+		synctest.Wait()
+		close(g.open)
+		if err := <-end; err != nil {
+			t.Fatal(err)
+		}
+		if err := <-seen; err != nil {
+			t.Fatal("the other mount saw it, and then this one did not:", err)
+		}
+	})
 }
 
 func TestOpenUnderALease_IsPinnedBeforeTheLeaseGoes(t *testing.T) {

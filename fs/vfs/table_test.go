@@ -36,7 +36,7 @@ func TestRemovedDirectory_ReadsAsEmpty(t *testing.T) {
 	if err := m.Rmdir(ctxT(t), fs.RootIno, "d"); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Read(ctxT(t), 0, func(Entry) bool { t.Error("an entry"); return true }); err != nil {
+	if err := d.Read(ctxT(t), 0, func(fs.Dirent) bool { t.Error("an entry"); return true }); err != nil {
 		t.Fatal(err)
 	}
 	d.Release()
