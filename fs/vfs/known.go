@@ -1,7 +1,9 @@
 package vfs
 
 import (
+	"bytes"
 	"container/list"
+	"slices"
 	"time"
 
 	"dfs/fs"
@@ -9,6 +11,10 @@ import (
 
 // namesMax is how many names of one directory are remembered.
 const namesMax = 1 << 17
+
+// xattrKept bounds, in bytes, the names of extended attributes that are remembered of one inode, and likewise names and values
+// together; longer ones are asked for each time.
+const xattrKept = 4 << 10
 
 // known is what the mount knows of an inode under a lease; leases.mu guards it. It goes with the lease.
 //
@@ -253,6 +259,32 @@ func (l *leases) stirXattrs(ino fs.Ino, doubt bool) {
 		k.xattrs, k.xnames, k.xlist = nil, nil, false
 	}
 	l.doubtful(ino, doubt)
+}
+
+// xattrIs notes a value, unless it is too much; mu is held.
+func (k *known) xattrIs(name string, value []byte) {
+	sum := len(name) + len(value)
+	for n, v := range k.xattrs {
+		sum += len(n) + len(v)
+	}
+	if sum > xattrKept {
+		return
+	}
+	if k.xattrs == nil {
+		k.xattrs = make(map[string][]byte)
+	}
+	k.xattrs[name] = bytes.Clone(value)
+}
+
+// xattrsAre notes all names, unless they are too much; mu is held.
+func (k *known) xattrsAre(names []string) {
+	sum := 0
+	for _, n := range names {
+		sum += len(n)
+	}
+	if sum <= xattrKept {
+		k.xnames, k.xlist = slices.Clone(names), true
+	}
 }
 
 // xattr answers from the cache; not ok: it is not known.

@@ -26,10 +26,7 @@ func (f *FS) Getxattr(ctx context.Context, ino fs.Ino, name string) ([]byte, err
 	return asking(ctx, f, fs.LeaseShared, func(ctx context.Context) ([]byte, error) { return f.meta.Getxattr(ctx, ino, name) },
 		func(value []byte, err error) {
 			if k := f.leases.still(ino, at); k != nil && err == nil {
-				if k.xattrs == nil {
-					k.xattrs = make(map[string][]byte)
-				}
-				k.xattrs[name] = bytes.Clone(value)
+				k.xattrIs(name, value)
 			}
 		})
 }
@@ -43,7 +40,7 @@ func (f *FS) Listxattr(ctx context.Context, ino fs.Ino) ([]string, error) {
 	return asking(ctx, f, fs.LeaseShared, func(ctx context.Context) ([]string, error) { return f.meta.Listxattr(ctx, ino) },
 		func(names []string, err error) {
 			if k := f.leases.still(ino, at); k != nil && err == nil {
-				k.xnames, k.xlist = slices.Clone(names), true
+				k.xattrsAre(names)
 			}
 		})
 }

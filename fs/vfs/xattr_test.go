@@ -56,3 +56,27 @@ func TestACLUnderALease_IsForgottenWhenAnotherMountChangesIt(t *testing.T) {
 		t.Errorf("mode %o, ACL %q", a.Mode, m.acl(t, ino))
 	}
 }
+
+func TestXattrsUnderALease_AreRememberedUpToABound(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m := w.leased(t, Config{})
+	ino := m.create("f").Ino()
+	for _, c := range []struct {
+		name  string
+		value int
+		want  int // calls, when it is asked for once more
+	}{{"user.small", 100, 0}, {"user.big", xattrKept, 1}} {
+		if err := m.Setxattr(ctxT(t), ino, c.name, make([]byte, c.value), 0); err != nil {
+			t.Fatal(err)
+		}
+		get := func() {
+			if got, err := m.Getxattr(ctxT(t), ino, c.name); err != nil || len(got) != c.value {
+				t.Fatal(len(got), err)
+			}
+		}
+		get()
+		if n := m.asked(get, reads...); n != c.want {
+			t.Errorf("%s: %d calls, want %d", c.name, n, c.want)
+		}
+	}
+}
