@@ -57,6 +57,9 @@ type LeaseCall struct {
 	// directory, and of all that it lists exclusive leases where nobody else wants any, shared ones elsewhere; of Commit, if
 	// Exclusive, all that the transaction creates.
 	Want LeaseMode
+	// Page says of a Getattr that what it reads is to stay in a kernel's page cache, which a mapping believes without asking: it takes its
+	// turn among those who want to change the inode, for a bounded time, to get the shared lease that it wants.
+	Page bool
 	// Stray says of a Commit that it brings pages of a shared mapping, and waits for nobody's cache.
 	Stray bool
 

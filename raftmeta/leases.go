@@ -35,7 +35,7 @@ func (n *Node) wish(ctx context.Context, r *reign) (fs.LeaseCall, error) {
 	if err != nil {
 		return fs.LeaseCall{}, err
 	}
-	w := fs.LeaseCall{Session: c.Session, Epoch: c.Epoch, Want: c.Want, Stray: c.Stray}
+	w := fs.LeaseCall{Session: c.Session, Epoch: c.Epoch, Want: c.Want, Page: c.Page, Stray: c.Stray}
 	if e.ReadOnly {
 		w.Want = min(w.Want, fs.LeaseShared)
 	}
@@ -56,7 +56,7 @@ func (n *Node) letThroughAs(ctx context.Context, r *reign, w fs.LeaseCall, inos 
 	if err := n.cfg.Faults.At("lease.ask"); err != nil {
 		return nil, err
 	}
-	leases, err := r.sessions.desk.Read(ctx, w.Session, w.Want, inos...)
+	leases, err := r.sessions.desk.ReadAs(ctx, w, inos...)
 	if err == nil {
 		err = n.cfg.Faults.At("lease.granted")
 	}

@@ -15,9 +15,14 @@ func (f *front) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		if err != nil {
 			return err
 		}
-		n, err = file.h.Read(r, buf, in.Offset)
-		if err == nil && file.flags&unix.O_ACCMODE == unix.O_RDONLY && in.Flags&unix.O_DIRECT == 0 {
-			f.cached(file.ino)
+		if in.ReadFlags&fuse.READ_LOCKOWNER != 0 { // as read(2) past the page cache has it; what fills pages has none
+			n, err = file.h.Read(r, buf, in.Offset)
+			return err
+		}
+		var covered bool
+		n, covered, err = file.h.ReadPages(r, buf, in.Offset)
+		if err == nil && !covered {
+			f.uncovered(file.ino)
 		}
 		return err
 	})

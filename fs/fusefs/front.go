@@ -35,7 +35,7 @@ type front struct {
 	stats    counters
 	files    handles[*file]
 	dirs     handles[*vfs.DirHandle]
-	unleased sync.Map // inodes whose pages are about to be dropped; see front.cached
+	unleased sync.Map // inodes whose pages are about to be dropped; see front.uncovered
 	stale    sync.Map // inodes whose pages the kernel must drop at the next OPEN; see front.handle
 	pages    pages
 	acls     acls

@@ -51,19 +51,17 @@ func (f *front) DropPages(ino fs.Ino) {
 	}
 }
 
-// unleasedPages is how long the kernel keeps pages that it was given without a lease.
-const unleasedPages = 5 * time.Millisecond
+// uncoveredPages is how long the kernel keeps pages that nobody would recall.
+const uncoveredPages = 5 * time.Millisecond
 
-// cached is told that a READ is about to bring pages of a file into the kernel. Without a lease nobody recalls them: read(2) asks
-// for attributes before it believes them, but a mapping does not. So they are dropped soon, and asked for again where they are used.
-func (f *front) cached(ino fs.Ino) {
-	if f.fs.Leased(ino) {
-		return
-	}
+// uncovered is told that a READ is about to bring pages of a file into the kernel, and that vfs found no lease for them, in time: read(2) asks for
+// attributes before it believes them, but a mapping does not. So they are dropped soon, and asked for again where they are used.
+func (f *front) uncovered(ino fs.Ino) {
 	if _, is := f.unleased.LoadOrStore(ino, struct{}{}); is {
 		return
 	}
-	time.AfterFunc(unleasedPages, func() {
+	f.stats.uncovered.Add(1)
+	time.AfterFunc(uncoveredPages, func() {
 		f.unleased.Delete(ino)
 		f.DropPages(ino)
 	})

@@ -29,6 +29,7 @@ type Stats struct {
 	Interrupts uint64   // calls that a fatal signal ended early
 	Survived   uint64   // calls that went on although a signal had come
 	Panics     uint64
+	Uncovered  uint64 // drops of pages that no lease would have recalled
 	Read       uint64 // bytes of file data
 	Written    uint64
 	Files      int // open file handles
@@ -53,6 +54,7 @@ type opCounter struct {
 type counters struct {
 	ops                          [opCount]opCounter
 	interrupts, survived, panics atomic.Uint64
+	uncovered                    atomic.Uint64
 	read, written                atomic.Uint64 // bytes
 }
 
@@ -73,7 +75,7 @@ func (c *counters) end(op Op, took time.Duration, failed bool) {
 
 func (c *counters) snapshot() Stats {
 	s := Stats{Ops: make([]OpStat, opCount), Interrupts: c.interrupts.Load(),
-		Survived: c.survived.Load(), Panics: c.panics.Load(), Read: c.read.Load(), Written: c.written.Load()}
+		Survived: c.survived.Load(), Panics: c.panics.Load(), Uncovered: c.uncovered.Load(), Read: c.read.Load(), Written: c.written.Load()}
 	for i := range s.Ops {
 		o := &c.ops[i]
 		s.Ops[i] = OpStat{

@@ -30,6 +30,14 @@ func (w *world) clone() *world {
 		copied := *m
 		mounts[m] = &copied
 		copied.seen = maps.Clone(m.seen)
+		if m.page != nil {
+			p := *m.page
+			copied.page = &p
+		}
+		if m.fill != nil {
+			f := *m.fill
+			copied.fill = &f
+		}
 		leases := map[*lease]*lease{}
 		copied.holder = m.holder.clone(leases)
 		if m.use != nil {

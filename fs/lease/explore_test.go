@@ -56,12 +56,20 @@ func (w *world) audit() string {
 	if w.broken != "" {
 		return w.broken
 	}
+	if bad := w.auditPages(); bad != "" {
+		return bad
+	}
 	return w.table.check()
 }
 
 // check audits the table's invariants.
 func (t *Table) check() string {
 	for ino, i := range t.inodes {
+		for _, r := range i.queue {
+			if own := i.holders[r.Session]; r.Page && own != nil {
+				return "a page waits although its own session holds the inode"
+			}
+		}
 		for s, h := range i.holders {
 			if h.mode == None {
 				return "somebody holds nothing"
@@ -92,6 +100,15 @@ var scenarios = map[string]func(r rules) *world{
 	},
 	"a session ends": func(r rules) *world {
 		return newWorld(r, 0, 1, []string{"read", "read"}, []string{"write"})
+	},
+	"a mapping and a writer": func(r rules) *world {
+		return newWorld(r, 0, 0, []string{"write", "write"}, []string{"map", "map"})
+	},
+	"a mapping and writers on both": func(r rules) *world {
+		return newWorld(r, 0, 0, []string{"write"}, []string{"map", "write", "map"})
+	},
+	"a mapping, and the leader dies": func(r rules) *world {
+		return newWorld(r, 1, 0, []string{"write"}, []string{"map", "map"})
 	},
 	"leases go back unasked": func(r rules) *world {
 		w := newWorld(r, 0, 0, []string{"read", "read", "read"}, []string{"write"})
@@ -147,6 +164,9 @@ func TestBrokenRule_IsFound(t *testing.T) {
 		"a fresh leader grants before it knows":      {"the leader dies", rules{grantEarly: true}},
 		"a lease is used after the session's time":   {"a session ends", rules{useAfterTime: true}},
 		"a change does not wait for those who cache": {"two writers", rules{changeOpenly: true}},
+		"a page that came behind its dropping stays": {"a mapping and a writer", rules{leavePages: true}},
+		"a page is taken that no lease covers":       {"a mapping and a writer", rules{fillAnyway: true}},
+		"dropping does not wait for locked pages":    {"a mapping and a writer", rules{dropOnce: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			states, bad := explore(t, 5_000_000, func() *world { return scenarios[test.scenario](test.rules) })

@@ -13,13 +13,14 @@ const (
 	Stray              // the same for pages of a shared mapping, which must not wait for anybody
 )
 
-// Request is one session's wish about one inode. Its owner fills in the first four fields and gives it to Table.Ask, which
+// Request is one session's wish about one inode. Its owner fills in the first five fields and gives it to Table.Ask, which
 // owns it until it is decided.
 type Request struct {
 	Session fs.SessionID
 	Ino     fs.Ino
 	Kind    Kind
 	Mode    Mode // of a Hold
+	Page    bool // a Hold shared that waits for its turn, rather than to get nothing
 
 	// Grant is the answer to a Hold. Its Mode may be None: do what is to be done at the leader, and keep nothing.
 	Grant Grant

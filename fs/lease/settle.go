@@ -10,19 +10,25 @@ import (
 // settle decides what can be decided about an inode, and recalls what stands in the way of the rest. Reads come first, so
 // that no writer starves them; then changes, which wait for nothing but acknowledgements; then exclusive leases in the order
 // they were asked for.
+//
+// What is granted may be recalled in the same moment, for who waits behind it; then a page of the same session that waits has to wait no
+// more. So it is gone through again until nothing comes of it.
 func (t *Table) settle(ino fs.Ino) {
 	i := t.inode(ino)
-	for _, step := range []func(*inode, *Request) bool{t.serveRead, t.serveChange, t.serveExclusive} {
-		kept := i.queue[:0:0]
-		for _, r := range i.queue {
-			if !step(i, r) {
-				kept = append(kept, r)
+	for came := -1; came != len(t.decided)+len(t.recalls); {
+		came = len(t.decided) + len(t.recalls)
+		for _, step := range []func(*inode, *Request) bool{t.serveRead, t.serveChange, t.serveExclusive} {
+			kept := i.queue[:0:0]
+			for _, r := range i.queue {
+				if !step(i, r) {
+					kept = append(kept, r)
+				}
 			}
+			i.queue = kept
 		}
-		i.queue = kept
-	}
-	for _, r := range i.queue {
-		t.recallFor(i, r)
+		for _, r := range i.queue {
+			t.recallFor(i, r)
+		}
 	}
 	t.forget(ino)
 }
@@ -32,16 +38,22 @@ func (r *Request) isChange() bool { return r.Kind == Change || r.Kind == Stray }
 
 // serveRead: nobody else may be keeping changes that the leader has not seen. A shared lease is given only where nobody waits
 // for the opposite: a read may hold page locks in its kernel that the answer to a recall needs, so it is served at once,
-// without one.
+// without one. A page waits for those who came before it, to get one, but not if its own session's lease is being recalled:
+// the answer to that may need the very page.
 func (t *Table) serveRead(i *inode, r *Request) bool {
 	if !r.isRead() || t.unsure(i, r, Shared) || i.others(r.Session, Exclusive) {
 		return false
 	}
 	if r.Kind == Hold {
 		r.Grant = Grant{Ino: r.Ino}
-		if own := i.holders[r.Session]; own != nil && !own.recall {
+		own := i.holders[r.Session]
+		switch {
+		case own != nil && own.recall:
+		case own != nil:
 			r.Grant = t.grant(i, r.Session, r.Ino, own.mode)
-		} else if own == nil && r.Mode == Shared && !i.contended() {
+		case r.Page && i.precede(r):
+			return false
+		case r.Mode == Shared && (r.Page || !i.contended()):
 			r.Grant = t.grant(i, r.Session, r.Ino, Shared)
 		}
 	}
@@ -104,6 +116,11 @@ func (i *inode) others(s fs.SessionID, m Mode) bool {
 // contended: somebody changes the inode, or waits to, or for an exclusive lease.
 func (i *inode) contended() bool {
 	return len(i.changes) > 0 || slices.ContainsFunc(i.queue, func(q *Request) bool { return !q.Decided() && !q.isRead() })
+}
+
+// precede: somebody changes the inode, or came before r and waits to, or for an exclusive lease.
+func (i *inode) precede(r *Request) bool {
+	return len(i.changes) > 0 || slices.ContainsFunc(i.queue[:slices.Index(i.queue, r)], func(q *Request) bool { return !q.Decided() && !q.isRead() })
 }
 
 // changed: the inode is being changed, or about to be.

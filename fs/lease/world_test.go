@@ -41,6 +41,9 @@ type rules struct {
 	grantEarly    bool // a fresh leader does not wait for what the sessions hold
 	useAfterTime  bool // a mount believes in its leases for longer than its session
 	changeOpenly  bool // a change waits for nobody
+	leavePages    bool // a page that came behind a pass needs no other one
+	fillAnyway    bool // a page is taken that no lease covers
+	dropOnce      bool // a pass does not wait for pages that are on their way
 }
 
 type message struct {
@@ -51,7 +54,7 @@ type message struct {
 // rpc is a call of a mount under way.
 type rpc struct {
 	mount   *mount
-	kind    string // read, own (an exclusive lease), write, flush
+	kind    string // read, page, own (an exclusive lease), write, flush
 	id      string
 	value   int
 	version int
@@ -79,6 +82,27 @@ type mount struct {
 	use   *Use // the script's operation, at work under a lease
 	seen  map[int]bool
 	txs   int
+
+	leases int   // how many have been given back whole: which one is held
+	page   *page // in the mount's kernel
+	fill   *fill // the script's operation
+	pass   bool  // the kernel is dropping the page
+	again  bool  // it may have come behind that
+}
+
+// page is what a mapping shows without asking anybody.
+type page struct {
+	value  int
+	behind bool // the pass under way may have been there before it
+}
+
+// fill is a READ for the page, which the kernel has locked.
+type fill struct {
+	lease  int  // under which it reads, or was answered; -1: none
+	behind bool // it came during the pass under way
+	have   bool // value is what it brings
+	sure   bool // it is answered; the answer is on its way to the kernel
+	value  int
 }
 
 func newWorld(r rules, crashes, lapses int, scripts ...[]string) *world {
@@ -144,12 +168,14 @@ func (w *world) mountChoices(m *mount, add func(func(), string, ...any)) {
 		add(func() { m.holder.Close(1) }, "%d closes", m.id)
 	}
 	if m.reign == w.reign && m.holder.Idle(1) {
-		add(func() { w.giveBack(m) }, "%d gives back", m.id)
+		w.passChoices(m, add)
 	}
 	if m.dirty && m.flush == nil {
 		add(func() { w.startFlush(m) }, "%d flushes", m.id)
 	}
 	switch {
+	case m.fill != nil:
+		w.fillChoices(m, add)
 	case m.use != nil:
 		add(func() { w.finish(m) }, "%d finishes", m.id)
 	case m.call == nil && m.next < len(m.script):
@@ -183,6 +209,10 @@ func (w *world) setGhost(v int) {
 // begin starts the next operation of the script: under a lease, or with a call.
 func (w *world) begin(m *mount) {
 	m.seen = map[int]bool{w.ghost: true}
+	if m.script[m.next] == "map" {
+		w.beginMap(m)
+		return
+	}
 	want, kind := Shared, "read"
 	if m.script[m.next] != "read" {
 		want, kind = Exclusive, "own"
@@ -208,7 +238,7 @@ func (w *world) finish(m *mount) {
 }
 
 func (w *world) writeLocal(m *mount) {
-	m.cached, m.dirty = int(m.id)*100+m.next, true
+	m.cached, m.dirty, m.page = int(m.id)*100+m.next, true, nil // its own kernel drops the page
 	w.setGhost(m.cached)
 	w.returned(m, -1)
 }
@@ -241,6 +271,8 @@ func (w *world) arrive(c *rpc) {
 	switch c.kind {
 	case "read":
 		c.asked.Kind, c.asked.Mode = Hold, Shared
+	case "page":
+		c.asked.Kind, c.asked.Mode, c.asked.Page = Hold, Shared, true
 	case "own":
 		c.asked.Kind, c.asked.Mode = Hold, Exclusive
 	default:
@@ -266,7 +298,7 @@ func (w *world) execute(c *rpc) {
 	switch {
 	case w.ended[c.mount.id]:
 		c.err = true
-	case c.kind == "read" || c.kind == "own":
+	case c.kind == "read" || c.kind == "own" || c.kind == "page":
 		c.value, c.version = w.value, w.version
 	case !w.done[c.id]:
 		w.done[c.id] = true
@@ -287,7 +319,7 @@ func (w *world) answer(c *rpc) {
 	m := c.mount
 	w.rpcs = slices.DeleteFunc(w.rpcs, func(o *rpc) bool { return o == c })
 	kept := false
-	if c.kind == "read" || c.kind == "own" {
+	if c.kind == "read" || c.kind == "own" || c.kind == "page" {
 		if w.rules.keepOvertaken {
 			clear(m.holder.recalls)
 		}
@@ -307,6 +339,9 @@ func (w *world) answer(c *rpc) {
 		m.cached = c.value
 	}
 	switch c.kind {
+	case "page":
+		m.call = nil
+		w.filled(m, c, kept, old)
 	case "read":
 		m.call = nil
 		if old && !m.dirty { // a change of our own has been answered meanwhile, which this answer does not know of
@@ -327,7 +362,7 @@ func (w *world) answer(c *rpc) {
 		m.call = w.send(m, "write", int(m.id)*100+m.next)
 	case "write":
 		m.call = nil
-		m.cached, m.dirty = c.value, false
+		m.cached, m.dirty, m.page = c.value, false, nil
 		w.returned(m, -1)
 	case "flush":
 		m.flush = nil
@@ -357,6 +392,10 @@ func (w *world) giveBack(m *mount) {
 	a, ok := m.holder.GiveBack(1)
 	if !ok {
 		w.broken = "nothing to give back"
+	}
+	m.pass = false
+	if a.Mode == None {
+		m.leases++
 	}
 	w.up[m.id] = append(w.up[m.id], message{ack: a})
 }
@@ -415,7 +454,7 @@ func (w *world) expire(m *mount) {
 
 // lose: the mount has been told that its session is over.
 func (w *world) lose(m *mount) {
-	m.gone = true
+	m.gone, m.page = true, nil
 	m.holder.Lose()
 }
 
@@ -435,6 +474,13 @@ func (w *world) String() string {
 	fmt.Fprintf(&b, "%d %d %v %v %d %d %d %d %d|", w.value, w.version, w.ended, w.done, w.ghost, w.reign, w.crash, w.lapse, w.spare)
 	for _, m := range w.mounts {
 		fmt.Fprintf(&b, "%d %d %d %d %v %d %v %v %v %v %d|", m.now, m.reign, m.cached, m.known, m.dirty, m.next, m.gone, m.use != nil, m.call != nil, m.seen, m.txs)
+		fmt.Fprintf(&b, "%d %v %v", m.leases, m.pass, m.again)
+		if m.page != nil {
+			fmt.Fprint(&b, "p", *m.page)
+		}
+		if m.fill != nil {
+			fmt.Fprint(&b, "f", *m.fill)
+		}
 		b.WriteString(m.holder.dump())
 	}
 	for _, c := range w.rpcs {

@@ -193,6 +193,11 @@ func (h *Handle) Read(ctx context.Context, p []byte, off uint64) (int, error) {
 	if _, err := h.f.refresh(ctx, h.n); err != nil {
 		return 0, fmt.Errorf("read inode %d: %w", h.n.ino, err)
 	}
+	return h.read(ctx, p, off)
+}
+
+// read is Read once the attributes are known.
+func (h *Handle) read(ctx context.Context, p []byte, off uint64) (int, error) {
 	k, err := h.n.read(ctx, h.f, p, off)
 	if err != nil {
 		return 0, fmt.Errorf("read inode %d at %d: %w", h.n.ino, off, unavailable(err))

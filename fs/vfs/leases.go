@@ -44,14 +44,15 @@ type leases struct {
 	acks    []fs.LeaseAck
 	due     chan struct{}            // has a token when acks wait
 	sent    map[uint64]time.Duration // when the beats left that are not answered
-	giving  map[fs.Ino]bool          // somebody is at work to give the lease back
+	giving  map[fs.Ino]*giving       // somebody is at work to give the lease back
+	passes  uint64                   // how often the front has been told to drop pages
 	fresh   map[fs.Ino]bool          // within back: what leases the answer has brought
 	changed chan struct{}            // closed when something has come to pass that others may wait for
 }
 
 func newLeases(clock func() time.Duration, max int) *leases {
 	return &leases{clock: clock, max: max, holder: lease.NewHolder(), known: make(map[fs.Ino]*known), lru: list.New(),
-		due: make(chan struct{}, 1), sent: make(map[uint64]time.Duration), giving: make(map[fs.Ino]bool), changed: make(chan struct{})}
+		due: make(chan struct{}, 1), sent: make(map[uint64]time.Duration), giving: make(map[fs.Ino]*giving), changed: make(chan struct{})}
 }
 
 // SetKernel says whose caches are to be told; before the first call that a front makes.
@@ -114,9 +115,6 @@ func (l *leases) holds(ino fs.Ino, m fs.LeaseMode) bool {
 	defer l.mu.Unlock()
 	return l.rest(ino) > 0 && l.holder.Held(ino).Mode >= m
 }
-
-// Leased reports whether what is known of an inode will be recalled before anybody changes it.
-func (f *FS) Leased(ino fs.Ino) bool { return f.leases.holds(ino, fs.LeaseShared) }
 
 // allExclusive reports whether the mount holds all of some inodes exclusively, whether or not it may use them now.
 func (l *leases) allExclusive(inos []fs.Ino) bool {
@@ -223,7 +221,7 @@ func (f *FS) loseLeases() {
 	l.mu.Lock()
 	var told []*known
 	for _, k := range l.known {
-		if k.told || open[k.ino] {
+		if is, asked := open[k.ino]; k.told || is || !asked { // not asked: it has come since
 			told = append(told, k)
 		}
 	}
@@ -299,7 +297,7 @@ func dropFrom(kernel Kernel, told []*known, pages bool) {
 	defer dropping.Wait()
 	room := make(chan struct{}, dropsMax)
 	for _, k := range told {
-		if !pages || k.attr.Type != fs.TypeRegular {
+		if !pages || k.attr.Ino != 0 && k.attr.Type != fs.TypeRegular {
 			kernel.DropAttr(k.ino)
 			continue
 		}
@@ -311,9 +309,14 @@ func dropFrom(kernel Kernel, told []*known, pages bool) {
 	}
 }
 
-// asking makes a call at the leader that may bring leases; keep, which may be nil, notes what the answer says, under leases.mu.
+// asking makes a call at the leader that may bring the leases that it wants; keep, which may be nil, notes what the answer says, under leases.mu.
 // A session that turns out to be fenced is replaced, and the next one asked under.
 func asking[T any](ctx context.Context, f *FS, want fs.LeaseMode, call func(context.Context) (T, error), keep func(T, error)) (T, error) {
+	return askingFor(ctx, f, fs.LeaseCall{Want: want}, call, keep)
+}
+
+// askingFor is asking for more than a mode.
+func askingFor[T any](ctx context.Context, f *FS, c fs.LeaseCall, call func(context.Context) (T, error), keep func(T, error)) (T, error) {
 	return bounded(ctx, f, func(ctx context.Context) (T, error) {
 		for {
 			r, err := f.sessions.wait(ctx)
@@ -321,7 +324,7 @@ func asking[T any](ctx context.Context, f *FS, want fs.LeaseMode, call func(cont
 				var zero T
 				return zero, err
 			}
-			v, _, err := under(ctx, f, r, fs.LeaseCall{Want: want}, call, keep)
+			v, _, err := under(ctx, f, r, c, call, keep)
 			if fs.CodeOf(err) != fs.CodeFenced {
 				return v, err
 			}

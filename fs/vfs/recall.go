@@ -43,10 +43,10 @@ func (f *FS) giveLeases(inos []fs.Ino) {
 
 // begin adds an inode to a list, unless somebody is at work to give its lease back, or there is none; mu is held.
 func (l *leases) begin(list []fs.Ino, ino fs.Ino) []fs.Ino {
-	if _, leaving := l.holder.Leaving(ino); !leaving || l.giving[ino] {
+	if _, leaving := l.holder.Leaving(ino); !leaving || l.giving[ino] != nil {
 		return list
 	}
-	l.giving[ino] = true
+	l.giving[ino] = &giving{}
 	return append(list, ino)
 }
 
@@ -131,10 +131,23 @@ func (l *leases) unworked(ino fs.Ino) (changed <-chan struct{}, ready bool) {
 
 // drop is the last step, for leases that are closed.
 func (f *FS) drop(inos []fs.Ino) {
-	l := f.leases
-	open := f.openAmong(inos)
+	told, lowered := f.leases.forgetting(inos, f.openAmong(inos))
+	// What answers are on their way to the front, of this mount's own changes, was answered under the exclusive lease: so it
+	// forgets attributes and names of what is only lowered, too.
+	dropFrom(f.leases.front(), lowered, false)
+	for passes := 1; ; passes++ {
+		f.leases.passing(told)
+		dropFrom(f.leases.front(), told, true)
+		if inos, told = f.dropped(inos, passes == passesMax); len(inos) == 0 {
+			return
+		}
+	}
+}
+
+// forgetting forgets what is known under leases, and returns what the front may remember: of those that go, and of those that are lowered.
+func (l *leases) forgetting(inos []fs.Ino, open map[fs.Ino]bool) (told, lowered []*known) {
 	l.mu.Lock()
-	var told, lowered []*known
+	defer l.mu.Unlock()
 	for _, ino := range inos {
 		k := l.known[ino]
 		if k == nil {
@@ -150,30 +163,43 @@ func (f *FS) drop(inos []fs.Ino) {
 		}
 		k.told = false // unless somebody is told anew: only what may be kept
 		if !leaving || to == fs.LeaseNone {
+			l.giving[ino].k = k
 			l.forget(ino)
 		}
 	}
-	kernel := l.kernel
-	l.mu.Unlock()
-	// What answers are on their way to the front, of this mount's own changes, was answered under the exclusive lease: so it
-	// forgets attributes and names of what is only lowered, too.
-	dropFrom(kernel, lowered, false)
-	dropFrom(kernel, told, true)
+	return told, lowered
+}
+
+func (l *leases) front() Kernel {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.kernel
+}
+
+// dropped gives back the leases of which the front has dropped all, and has that told to the leader. It returns the others, if this
+// is not the last pass.
+func (f *FS) dropped(inos []fs.Ino, last bool) (left []fs.Ino, told []*known) {
+	l := f.leases
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var again []fs.Ino // what was asked back further meanwhile begins anew
 	for _, ino := range inos {
+		if g := l.giving[ino]; g.again && !last {
+			copied := *g.k
+			left, told = append(left, ino), append(told, &copied)
+			continue
+		} else if g.again {
+			f.log.Warn("a program reads a mapped file faster than the kernel drops it; giving its lease back nevertheless", "ino", ino)
+		}
 		delete(l.giving, ino)
 		if a, ok := l.holder.GiveBack(ino); ok {
 			l.ack(a)
 		}
-	}
-	l.wake()
-	// What was asked back further meanwhile begins anew.
-	var again []fs.Ino
-	for _, ino := range inos {
 		again = l.begin(again, ino)
 	}
+	l.wake()
 	f.give(again)
+	return left, told
 }
 
 // openAmong are those inodes of which a front may have pages although it was told nothing that it may believe: they are mapped.
@@ -182,6 +208,7 @@ func (f *FS) openAmong(inos []fs.Ino) map[fs.Ino]bool {
 	for _, ino := range inos {
 		n := f.table.peek(ino)
 		if n == nil {
+			open[ino] = false
 			continue
 		}
 		n.mu.Lock()

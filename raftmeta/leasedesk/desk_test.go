@@ -467,3 +467,36 @@ func TestList_GrantsWhatItCanAndWaitsAMomentForTheRest(t *testing.T) {
 		o.hold(2, fs.LeaseExclusive, 7) // the request was taken back
 	})
 }
+
+func TestPage_WaitsForItsTurnAndForAMomentOnly(t *testing.T) {
+	at(t, nil, func(t *testing.T, o *office) {
+		page := func() *later {
+			return o.later(func(l *later) {
+				l.list, l.err = o.ReadAs(t.Context(), fs.LeaseCall{Session: 2, Want: fs.LeaseShared, Page: true}, 5)
+			})
+		}
+		w := o.begin(t.Context(), 1, fs.LeaseCall{}, nil, write(5))
+		if w.waits() || w.err != nil {
+			t.Fatal(w.err)
+		}
+		p := page()
+		if !p.waits() {
+			t.Fatalf("a page is served with %v, %v while the file is being changed", p.list, p.err)
+		}
+		w.work.End(true)
+		if p.waits() || p.err != nil || len(p.list) != 1 || p.list[0].Mode != fs.LeaseShared {
+			t.Fatalf("after the change it is granted %v, %v", p.list, p.err)
+		}
+		o.giveBack(2, p.list[0], fs.LeaseNone)
+		if w = o.begin(t.Context(), 1, fs.LeaseCall{}, nil, write(5)); w.waits() || w.err != nil {
+			t.Fatal(w.err)
+		}
+		began, p := time.Now(), page()
+		<-p.done
+		if d := time.Since(began); p.err != nil || len(p.list) != 0 || d != pageWait {
+			t.Errorf("after %v it is granted %v, %v", d, p.list, p.err)
+		}
+		w.work.End(true)
+		o.hold(1, fs.LeaseExclusive, 5) // the request was taken back
+	})
+}

@@ -33,6 +33,41 @@ func (d *Desk) Read(ctx context.Context, s fs.SessionID, want fs.LeaseMode, inos
 	return grants(list), nil
 }
 
+// pageWait is how long a page waits for its turn. The kernel that is to have it holds it locked meanwhile.
+const pageWait = time.Second
+
+// ReadAs is Read as a call wants it. A page waits for its turn first, for a moment: it is served without a lease then.
+func (d *Desk) ReadAs(ctx context.Context, call fs.LeaseCall, inos ...fs.Ino) ([]fs.Lease, error) {
+	if call.Page {
+		list, err := d.page(ctx, call.Session, inos)
+		if err != nil || len(list) > 0 {
+			return list, err
+		}
+	}
+	return d.Read(ctx, call.Session, call.Want, inos...)
+}
+
+// page returns the shared leases that pages have got; none if their turn has not come, or does not come.
+func (d *Desk) page(ctx context.Context, s fs.SessionID, inos []fs.Ino) ([]fs.Lease, error) {
+	list, err := d.ask(s, inos, func(ino fs.Ino) *lease.Request {
+		r := d.reading(s, fs.LeaseShared, ino)
+		r.Page = r.Kind == lease.Hold
+		return r
+	})
+	if err != nil {
+		return nil, err
+	}
+	moment, cancel := context.WithTimeout(ctx, pageWait)
+	defer cancel()
+	if err = d.wait(moment, list); err != nil {
+		d.abandon(list)
+		if moment.Err() == nil || ctx.Err() != nil { // not just the moment that is over
+			return nil, err
+		}
+	}
+	return grants(list), nil
+}
+
 // List is Read for what a listing names, if any leases are wanted: exclusive ones where nobody else wants anything, so that who changes
 // all of it asks once, shared ones elsewhere. Of those whom others hold exclusively it waits a moment for all together, and goes without the rest: their attributes may be
 // old.

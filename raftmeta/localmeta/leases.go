@@ -89,7 +89,7 @@ func ofInode[T any](ctx context.Context, m *Mount, ino fs.Ino, fn func(state.Vie
 		if there = m.c.exists(ino); !there {
 			return nil, nil
 		}
-		return d.Read(ctx, w.Session, w.Want, ino)
+		return d.ReadAs(ctx, w, ino)
 	}, func(v state.View) (T, bool, error) {
 		result, err := fn(v)
 		return result, err == nil && !there, err

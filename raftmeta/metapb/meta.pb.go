@@ -552,6 +552,7 @@ type Wish struct {
 	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Want          uint32                 `protobuf:"varint,3,opt,name=want,proto3" json:"want,omitempty"` // a mode
 	Stray         bool                   `protobuf:"varint,4,opt,name=stray,proto3" json:"stray,omitempty"`
+	Page          bool                   `protobuf:"varint,5,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -610,6 +611,13 @@ func (x *Wish) GetWant() uint32 {
 func (x *Wish) GetStray() bool {
 	if x != nil {
 		return x.Stray
+	}
+	return false
+}
+
+func (x *Wish) GetPage() bool {
+	if x != nil {
+		return x.Page
 	}
 	return false
 }
@@ -5643,12 +5651,13 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04wish\x18\x02 \x01(\v2\x11.dfs.meta.v1.WishR\x04wish\"R\n" +
 	"\vCommitReply\x12\x16\n" +
 	"\x06result\x18\x01 \x01(\fR\x06result\x12+\n" +
-	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"`\n" +
+	"\x06leases\x18\x02 \x01(\v2\x13.dfs.meta.v1.LeasesR\x06leases\"t\n" +
 	"\x04Wish\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04want\x18\x03 \x01(\rR\x04want\x12\x14\n" +
-	"\x05stray\x18\x04 \x01(\bR\x05stray\"Z\n" +
+	"\x05stray\x18\x04 \x01(\bR\x05stray\x12\x12\n" +
+	"\x04page\x18\x05 \x01(\bR\x04page\"Z\n" +
 	"\x06Leases\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x12\n" +
 	"\x04inos\x18\x02 \x03(\x04R\x04inos\x12\x14\n" +

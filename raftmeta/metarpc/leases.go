@@ -21,7 +21,7 @@ func wishOf(ctx context.Context) *metapb.Wish {
 	if c == nil {
 		return nil
 	}
-	return &metapb.Wish{Session: uint64(c.Session), Epoch: uint64(c.Epoch), Want: uint32(c.Want), Stray: c.Stray}
+	return &metapb.Wish{Session: uint64(c.Session), Epoch: uint64(c.Epoch), Want: uint32(c.Want), Stray: c.Stray, Page: c.Page}
 }
 
 // granted hands a client's caller what an answer bears: of one answer only, however many attempts there were.
@@ -47,7 +47,7 @@ func wished(ctx context.Context, request any) (context.Context, *fs.LeaseCall, e
 		return nil, nil, err
 	}
 	c := &fs.LeaseCall{Session: fs.SessionID(wish.GetSession()), Epoch: fs.Epoch(wish.GetEpoch()), Want: fs.LeaseMode(wish.GetWant()),
-		Stray: wish.GetStray()}
+		Stray: wish.GetStray(), Page: wish.GetPage()}
 	return fs.WithLeases(ctx, c), c, nil
 }
 

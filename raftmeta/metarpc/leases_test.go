@@ -80,6 +80,7 @@ func TestServer_RefusesMalformedWishes(t *testing.T) {
 		"no epoch":         {Session: 1},
 		"no session":       {Want: 1},
 		"an epoch of none": {Epoch: 1},
+		"a page to change": {Session: 1, Epoch: 1, Want: 2, Page: true},
 	} {
 		_, err := metapb.NewMetaClient(conn).Lookup(t.Context(), &metapb.LookupRequest{Dir: 1, Name: []byte("x"), Wish: w})
 		if err := rpcerr.FromStatus(err); !errors.Is(err, fs.ErrInvalid) {

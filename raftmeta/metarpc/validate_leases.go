@@ -15,6 +15,9 @@ func checkWish(w *metapb.Wish) error {
 	if w.GetSession() == 0 && (w.GetWant() > 0 || w.GetEpoch() > 0) || w.GetSession() > 0 && w.GetEpoch() == 0 {
 		return invalid("a wish of session %d in epoch %d", w.GetSession(), w.GetEpoch())
 	}
+	if w.GetPage() && w.GetWant() != uint32(fs.LeaseShared) {
+		return invalid("a page under a lease of mode %d", w.GetWant())
+	}
 	return nil
 }
 

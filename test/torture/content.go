@@ -69,8 +69,8 @@ func (w *worker) doContent(r *Record) error {
 	case ReadAll:
 		return f.readAll(r)
 	case ReadMap:
-		// By itself a mapping shows what another mount writes all the time some milliseconds late.
-		if err := unix.Fstat(f.fd, &unix.Stat_t{}); err != nil {
+		// A mount that is cut off for longer than its session keeps what is mapped. This asks whether it is, and nothing of the file.
+		if err := unix.Fstat(w.dirs[0], &unix.Stat_t{}); err != nil {
 			return err
 		}
 		return f.readMap(r, at)

@@ -17,30 +17,31 @@ func NewRegistry(version string, stats func() fusefs.Stats) *prometheus.Registry
 
 // fuseCollector reads the front's counters when it is scraped.
 type fuseCollector struct {
-	stats                                       func() fusefs.Stats
-	seconds, failed, inFlight                   *prometheus.Desc // by operation
-	read, written, files, dirs, panics, aborted *prometheus.Desc
+	stats                                                  func() fusefs.Stats
+	seconds, failed, inFlight                              *prometheus.Desc // by operation
+	read, written, files, dirs, panics, aborted, uncovered *prometheus.Desc
 }
 
 func newFuseCollector(stats func() fusefs.Stats) *fuseCollector {
 	op := []string{"operation"}
 	return &fuseCollector{
-		stats:    stats,
-		seconds:  prometheus.NewDesc("dfs_fuse_request_seconds", "Time to answer a kernel request, by kind.", op, nil),
-		failed:   prometheus.NewDesc("dfs_fuse_request_errors_total", "Kernel requests answered with an errno, \"no such file\" included, by kind.", op, nil),
-		inFlight: prometheus.NewDesc("dfs_fuse_requests_in_flight", "Kernel requests being answered, by kind.", op, nil),
-		read:     prometheus.NewDesc("dfs_fuse_read_bytes_total", "File data given to the kernel.", nil, nil),
-		written:  prometheus.NewDesc("dfs_fuse_written_bytes_total", "File data taken from the kernel.", nil, nil),
-		files:    prometheus.NewDesc("dfs_fuse_open_files", "Open file handles.", nil, nil),
-		dirs:     prometheus.NewDesc("dfs_fuse_open_directories", "Open directory handles.", nil, nil),
-		panics:   prometheus.NewDesc("dfs_fuse_panics_total", "Calls that ended in a bug of ours.", nil, nil),
-		aborted:  prometheus.NewDesc("dfs_fuse_interrupts_total", "Calls that a fatal signal ended early.", nil, nil),
+		stats:     stats,
+		seconds:   prometheus.NewDesc("dfs_fuse_request_seconds", "Time to answer a kernel request, by kind.", op, nil),
+		failed:    prometheus.NewDesc("dfs_fuse_request_errors_total", "Kernel requests answered with an errno, \"no such file\" included, by kind.", op, nil),
+		inFlight:  prometheus.NewDesc("dfs_fuse_requests_in_flight", "Kernel requests being answered, by kind.", op, nil),
+		read:      prometheus.NewDesc("dfs_fuse_read_bytes_total", "File data given to the kernel.", nil, nil),
+		written:   prometheus.NewDesc("dfs_fuse_written_bytes_total", "File data taken from the kernel.", nil, nil),
+		files:     prometheus.NewDesc("dfs_fuse_open_files", "Open file handles.", nil, nil),
+		dirs:      prometheus.NewDesc("dfs_fuse_open_directories", "Open directory handles.", nil, nil),
+		panics:    prometheus.NewDesc("dfs_fuse_panics_total", "Calls that ended in a bug of ours.", nil, nil),
+		aborted:   prometheus.NewDesc("dfs_fuse_interrupts_total", "Calls that a fatal signal ended early.", nil, nil),
+		uncovered: prometheus.NewDesc("dfs_fuse_uncovered_pages_total", "Drops of pages that were read while no lease was to be had for them.", nil, nil),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *fuseCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.seconds, c.failed, c.inFlight, c.read, c.written, c.files, c.dirs, c.panics, c.aborted} {
+	for _, d := range []*prometheus.Desc{c.seconds, c.failed, c.inFlight, c.read, c.written, c.files, c.dirs, c.panics, c.aborted, c.uncovered} {
 		ch <- d
 	}
 }
@@ -72,6 +73,7 @@ func (c *fuseCollector) Collect(ch chan<- prometheus.Metric) {
 	counter(c.written, s.Written)
 	counter(c.panics, s.Panics)
 	counter(c.aborted, s.Interrupts)
+	counter(c.uncovered, s.Uncovered)
 	gauge(c.files, s.Files)
 	gauge(c.dirs, s.Dirs)
 }
