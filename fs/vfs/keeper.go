@@ -102,13 +102,17 @@ func receive(ctx context.Context, st fs.Stream, notices chan<- fs.Notice, broken
 	}
 }
 
+// beatsPerTimeout is how many beats are sent in a session's time-out: often enough for the metadata client to notice soon that its leader
+// has gone silent, and to look for another one (metarpc/DESIGN.md, Doubt).
+const beatsPerTimeout = 10
+
 // beat sends beats and takes in notices. Half the session's time-out without an answer cancels ctx, which also frees a
 // Send that blocks: the other half is for finding a leader that does answer.
 func (f *FS) beat(ctx context.Context, cancel func(), r *registration, st fs.Stream, notices <-chan fs.Notice, broken <-chan error) (answered bool, err error) {
 	patience := r.timeout() / 2
 	silence := time.AfterFunc(patience, cancel)
 	defer silence.Stop()
-	tick := time.NewTicker(r.timeout() / 4)
+	tick := time.NewTicker(r.timeout() / beatsPerTimeout)
 	defer tick.Stop()
 	var seq uint64
 	send := func() error {

@@ -33,7 +33,9 @@ func (c *Client) retry(ctx context.Context, what string, try attempt) error {
 			return c.ended(ctx, opctx, what, err)
 		}
 		actx, cancel := context.WithTimeout(opctx, patience)
+		settled := c.suspect(actx, v, cancel)
 		err = c.attempt(actx, v, try)
+		settled()
 		again, err := elsewhere(err)
 		late := err != nil && (actx.Err() != nil || errors.Is(err, errLate))
 		cancel()
@@ -55,6 +57,27 @@ func (c *Client) retry(ctx context.Context, what string, try attempt) error {
 		if err := wait.sleep(opctx); err != nil {
 			return c.ended(ctx, opctx, what, err)
 		}
+	}
+}
+
+// suspect has the leader doubted, again and again, while an answer is waited for; call ends it. As soon as another one is found the wait is given up.
+func (c *Client) suspect(ctx context.Context, v view, giveUp func()) (call func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	waiting := time.AfterFunc(c.cfg.doubtAfter(), func() {
+		for ctx.Err() == nil {
+			if c.finder.doubt(ctx, v) {
+				giveUp()
+				return
+			}
+			select {
+			case <-time.After(c.cfg.doubtAfter()):
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() {
+		waiting.Stop()
+		cancel()
 	}
 }
 

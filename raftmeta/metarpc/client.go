@@ -27,6 +27,9 @@ type Config struct {
 	Logger         *slog.Logger // nil: none
 }
 
+// doubtAfter is how long an answer is waited for before it is asked whether somebody else leads.
+func (c *Config) doubtAfter() time.Duration { return c.AttemptTimeout * 2 / 5 }
+
 // Validate fills in the defaults.
 func (c *Config) Validate() error {
 	if len(c.Peers) == 0 {

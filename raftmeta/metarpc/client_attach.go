@@ -3,6 +3,7 @@ package metarpc
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -40,7 +41,9 @@ func (c *Client) attach(ctx context.Context, v view, conn grpc.ClientConnInterfa
 		cancel()
 		return nil, err
 	}
-	return &stream{client: c, view: v, rpc: rpc, cancel: cancel}, nil
+	s := &stream{client: c, view: v, rpc: rpc, life: life, cancel: cancel}
+	c.finder.spawn(s.follow)
+	return s, nil
 }
 
 // open sends the hello and waits for the header that says it was taken.
@@ -70,8 +73,39 @@ type stream struct {
 	client *Client
 	view   view // the leader it was opened at
 	rpc    metapb.Meta_AttachClient
-	cancel context.CancelFunc
+	life   context.Context
+	cancel context.CancelFunc // of life
 	closed atomic.Bool
+
+	mu      sync.Mutex
+	settled func() // ends the doubt about the leader; nil: everything that was sent has been answered
+}
+
+// follow ends the stream when somebody else leads.
+func (s *stream) follow() {
+	select {
+	case <-s.client.finder.away(s.view):
+		s.cancel()
+	case <-s.life.Done():
+	}
+}
+
+// waits begins to doubt the leader, as long as nothing is heard.
+func (s *stream) waits() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled == nil {
+		s.settled = s.client.suspect(s.life, s.view, s.cancel)
+	}
+}
+
+func (s *stream) heard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled != nil {
+		s.settled()
+		s.settled = nil
+	}
 }
 
 // Send implements fs.Stream.
@@ -83,6 +117,7 @@ func (s *stream) Send(b fs.Beat) error {
 	if err := s.rpc.Send(&metapb.FromMount{Kind: &metapb.FromMount_Beat{Beat: beat}}); err != nil {
 		return s.broken(err)
 	}
+	s.waits()
 	return nil
 }
 
@@ -92,6 +127,7 @@ func (s *stream) Recv() (fs.Notice, error) {
 	if err != nil {
 		return fs.Notice{}, s.broken(err)
 	}
+	s.heard()
 	n := fromNotice(m)
 	s.client.peers.learn(n.Nodes)
 	return n, nil

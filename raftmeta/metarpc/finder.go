@@ -26,8 +26,10 @@ type finder struct {
 	running sync.WaitGroup
 
 	mu     sync.Mutex
-	leader view   // addr "" when none is known; gen is that of the last one
-	hint   string // where a node said that the leader is; "" none
+	leader view          // addr "" when none is known; gen is that of the last one
+	moved  chan struct{} // closed when a leader is found at another address than the last one
+	last   string        // the address of the last one
+	hint   string        // where a node said that the leader is; "" none
 	search *search
 	causes map[string]error // why each peer was not the leader when it was last asked
 	closed bool
@@ -42,7 +44,7 @@ type search struct {
 }
 
 func newFinder(base context.Context, p *peers, probe func(context.Context, string) error, timeout time.Duration, log *slog.Logger) *finder {
-	return &finder{base: base, peers: p, probe: probe, timeout: timeout, log: log, causes: map[string]error{}}
+	return &finder{base: base, peers: p, probe: probe, timeout: timeout, log: log, moved: make(chan struct{}), causes: map[string]error{}}
 }
 
 // find returns the leader, waiting for it if need be. The error is ctx's, or ErrClosed.
@@ -56,13 +58,52 @@ func (f *finder) find(ctx context.Context) (view, error) {
 		defer f.mu.Unlock()
 		return f.leader, nil
 	}
+	s := f.join()
+	f.mu.Unlock()
+	return f.await(ctx, s)
+}
+
+// doubt looks for the leader although one is known, v, who has left somebody without an answer: it may be cut off. True: another one leads. It returns
+// when either has proven itself, or with ctx.
+func (f *finder) doubt(ctx context.Context, v view) (another bool) {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return false
+	}
+	if f.leader.addr != "" && f.leader.addr != v.addr {
+		f.mu.Unlock()
+		return true
+	}
+	s := f.join()
+	f.mu.Unlock()
+	found, err := f.await(ctx, s)
+	return err == nil && found.addr != v.addr
+}
+
+// away is closed when the leader is, or is found, at another address than v's.
+func (f *finder) away(v view) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.leader.addr != "" && f.leader.addr != v.addr {
+		gone := make(chan struct{})
+		close(gone)
+		return gone
+	}
+	return f.moved
+}
+
+// join is called with mu held; await follows.
+func (f *finder) join() *search {
 	s := f.search
 	if s == nil {
 		s = f.start()
 	}
 	s.waiters++
-	f.mu.Unlock()
+	return s
+}
 
+func (f *finder) await(ctx context.Context, s *search) (view, error) {
 	select {
 	case <-s.done:
 		return s.found, nil
@@ -127,14 +168,24 @@ func (f *finder) hunt(ctx context.Context, s *search) {
 
 func (f *finder) found(s *search, addr string) {
 	f.mu.Lock()
-	f.leader = view{addr: addr, gen: f.leader.gen + 1}
+	news := f.leader.addr != addr
+	if news {
+		f.leader = view{addr: addr, gen: f.leader.gen + 1}
+	}
 	if f.search == s {
 		f.search = nil
 	}
 	s.found = f.leader
 	f.hint = ""
+	if f.last != addr {
+		f.last = addr
+		close(f.moved)
+		f.moved = make(chan struct{})
+	}
 	f.mu.Unlock()
-	f.log.Info("metadata leader found", "addr", addr, "gen", s.found.gen)
+	if news {
+		f.log.Info("metadata leader found", "addr", addr, "gen", s.found.gen)
+	}
 	close(s.done)
 }
 
@@ -148,6 +199,15 @@ func (f *finder) distrust(v view, hint string, cause error) {
 		f.log.Info("metadata leader lost", "addr", v.addr, "hint", hint, "err", cause)
 	}
 	f.noteLocked(v.addr, cause)
+}
+
+// spawn runs fn, which ends with base, unless the finder is closed.
+func (f *finder) spawn(fn func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.running.Go(fn)
+	}
 }
 
 func (f *finder) close() {

@@ -21,14 +21,16 @@ type probed struct {
 	err  error
 }
 
-// round probes every peer once, side by side with staggered starts, and goes where answers point. It returns the leader's
-// address, or "" when nobody was it. Its probes have ended when it returns.
+// round probes every peer, side by side with staggered starts, and goes where answers point. It returns the leader's
+// address, or "" when nobody was it. Its probes have ended when it returns. As long as a peer leaves its first probe unanswered, as one that is
+// cut off does, those that have answered are probed again and again: one of them may come to lead.
 func (f *finder) round(ctx context.Context, patience time.Duration) string {
 	todo := f.candidates()
 	tried := map[string]bool{}
 	answers := make(chan probed, len(todo)+peersMax)
 	ctx, cancel := context.WithCancel(ctx)
-	running, leader := 0, ""
+	running, first, leader := 0, 0, ""
+	again := make(chan string, cap(answers))
 	defer func() {
 		cancel()
 		for ; running > 0; running-- {
@@ -36,25 +38,36 @@ func (f *finder) round(ctx context.Context, patience time.Duration) string {
 		}
 	}()
 	launch := func(addr string) {
-		tried[addr] = true
+		if !tried[addr] {
+			tried[addr] = true
+			first++
+		}
 		running++
 		go func() { answers <- probed{addr, f.probeOnce(ctx, addr, patience)} }()
 	}
 	next := time.NewTimer(0)
 	defer next.Stop()
-	for leader == "" && (running > 0 || len(todo) > 0) {
+	answered := map[string]bool{}
+	for leader == "" && (first > 0 || len(todo) > 0) {
 		select {
 		case a := <-answers:
 			running--
+			if !answered[a.addr] {
+				answered[a.addr] = true
+				first--
+			}
 			if a.err == nil {
 				leader = a.addr
 				break
 			}
 			f.note(a)
+			time.AfterFunc(eagerDelayMax, func() { again <- a.addr })
 			if hint := hintOf(a.err); hint != "" && !tried[hint] && len(tried) < peersMax {
 				launch(hint)
 			}
 			next.Reset(0) // that one needs no more head start
+		case addr := <-again:
+			launch(addr)
 		case <-next.C:
 			for len(todo) > 0 && tried[todo[0]] {
 				todo = todo[1:]

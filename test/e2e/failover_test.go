@@ -65,6 +65,43 @@ func TestLeaderKilledAgainAndAgain_NothingStaleAndNothingSyncedLost(t *testing.T
 	}
 }
 
+// A leader that is cut off tells nobody that it is gone. The next one gives nothing away before every mount has turned to it, an idle one
+// too.
+func TestLeaderCutOff_IsLeftSoon(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes as long as an election")
+	}
+	c, fabric := harness.StartNetnsCluster(t, 3)
+	a, b := c.MountAt("mount0"), c.MountAt("mount1")
+	c.MountAt("idle")
+	work := newAgent(t)
+	work.do(request{Do: "load", Path: a.Dir, To: b.Dir})
+	for range leaderKills(t) {
+		told(t, work)
+		leader := c.Leader()
+		fabric.Cut(leader)
+		cut := told(t, work)
+		round := cut
+		harness.Eventually(t, patience, func() error {
+			now := told(t, work)
+			for i := range round {
+				round[i].Gap = max(round[i].Gap, now[i].Gap)
+			}
+			return progress(cut, now)
+		})
+		for m := range 2 {
+			stall := longest(round, m)
+			t.Logf("%s cut off: longest stall of mount %d %s", leader.Name, m, stall)
+			if stall > 5*time.Second { // half of a session's time
+				t.Errorf("mount %d has waited for %s", m, stall)
+			}
+		}
+		fabric.Heal(leader)
+		c.WaitFormed(3)
+	}
+	work.do(request{Do: "unload"})
+}
+
 // told is what the workers have done since it was last asked. It fails the test if one has seen what must not be.
 func told(t *testing.T, work *agent) []seen {
 	t.Helper()
