@@ -93,6 +93,8 @@ type Room struct {
 	Wait bool
 	// Left is how many bytes really are left, whoever holds grants.
 	Left uint64
+	// Full says that a quota leaves nothing: what makes the file longer would be refused with ErrQuota.
+	Full bool
 }
 
 // Return gives back, when All is said, whatever room the session was granted before; of that it has Held bytes in memory that

@@ -39,21 +39,8 @@ func (h *Handle) copyBytes(ctx context.Context, dst *Handle, op fs.Clone) (uint6
 	if k == 0 || err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
-	defer cancel()
-	r, claimed, err := dst.claim(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer claimed()
-	if err := dst.n.lock(ctx); err != nil {
-		return 0, err
-	}
-	defer dst.n.unlock()
-	dst.n.under = r
-	defer func() { dst.n.under = nil }()
-	// Not dst.Write: copy_file_range(2) has an offset even where the handle appends.
-	done, err := dst.n.write(ctx, h.f, p[:k], op.DstOff, op.KillPriv)
+	// copy_file_range(2) has an offset even where the handle appends.
+	done, err := dst.writeAs(ctx, p[:k], op.DstOff, op.KillPriv, false)
 	return uint64(done), err
 }
 

@@ -30,7 +30,7 @@ func TestRecall_FlushesWhatWasAtWorkWhenItCame(t *testing.T) {
 	for range 10_000 { // it gets to where it waits for mu
 		runtime.Gosched()
 	}
-	if _, err := h.n.write(ctxT(t), m.FS, []byte("new"), 0, false); err != nil {
+	if _, err := h.n.write(ctxT(t), m.FS, []byte("new"), 0, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	l.mu.Unlock()
@@ -136,7 +136,7 @@ func TestWrite_ThatOutlastsItsSessionTakesNothing(t *testing.T) {
 	defer done()
 	m.fenced(r)
 	h.n.under = r
-	if _, err := h.n.write(ctxT(t), m.FS, []byte("late"), 0, false); !errors.Is(err, fs.ErrFenced) {
+	if _, err := h.n.write(ctxT(t), m.FS, []byte("late"), 0, false, nil); !errors.Is(err, fs.ErrFenced) {
 		t.Fatal(err)
 	}
 	if !m.isClean(h.Ino()) {

@@ -62,6 +62,29 @@ func (f *FS) SetKernel(k Kernel) {
 	f.leases.kernel = k
 }
 
+// untilWanted is ctx that ends, too, when an inode's lease is wanted by another mount: with errYield as its cause. stop must be called.
+func (l *leases) untilWanted(ctx context.Context, ino fs.Ino) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for {
+			l.mu.Lock()
+			_, leaving := l.holder.Leaving(ino)
+			changed := l.changed
+			l.mu.Unlock()
+			if leaving {
+				cancel(errYield)
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
 // wake is called, with mu held, when claims, leases or what is unflushed have changed.
 func (l *leases) wake() {
 	close(l.changed)

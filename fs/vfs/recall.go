@@ -47,6 +47,7 @@ func (l *leases) begin(list []fs.Ino, ino fs.Ino) []fs.Ino {
 		return list
 	}
 	l.giving[ino] = &giving{}
+	l.wake()
 	return append(list, ino)
 }
 

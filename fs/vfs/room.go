@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"dfs/fs"
@@ -25,38 +26,61 @@ const roomPause = 100 * time.Millisecond
 // asksMax is how many writers ask for room at once: all of those of one mount, but for one that returns what was granted.
 const asksMax = 1 << 20
 
-// reserve makes sure that there is room for k bytes; the operation lock is held. through, if it is not nil: there may be none, so
-// they have to be flushed before the write is answered, and then through is to be called.
-func (n *inode) reserve(ctx context.Context, f *FS, k int) (through func(), err error) {
+// search is one write's search for room, however often it has to claim its file anew.
+type search struct {
+	began time.Time     // when others' grants were first in the way
+	wait  time.Duration // how long they may be
+}
+
+// errYield ends a search: another mount wants the file, and must not wait for room.
+var errYield = errors.New("the file's lease is wanted")
+
+// reserve makes sure that there is room for k bytes at off; the operation lock is held, and the file claimed. through, if it is not nil: there may be none, so
+// they have to be flushed before the write is answered, and then through is to be called. ErrQuota: there is none, for certain. errYield.
+func (n *inode) reserve(ctx context.Context, f *FS, off uint64, k int, s *search) (through func(), err error) {
 	if !f.nodes.limited() || n.takeRoom(f, k) {
 		return nil, nil
 	}
-	if err := f.asks.Acquire(ctx, 1); err != nil {
-		return nil, err
+	waiting, stop := f.leases.untilWanted(ctx, n.ino)
+	defer stop()
+	if err := f.asks.Acquire(waiting, 1); err != nil {
+		return nil, context.Cause(waiting)
 	}
-	_, granted := n.askRoom(ctx, f, k, fs.Return{})
+	r, granted := n.askRoom(ctx, f, k, fs.Return{})
 	f.asks.Release(1)
-	if granted {
-		return nil, nil
-	}
-	var wait time.Duration // how long others may hold their grants, from the first answer on
-	for began := time.Now(); ; {
-		if err := f.asks.Acquire(ctx, asksMax); err != nil {
-			return nil, err
+	for !granted {
+		if n.refused(r, off) {
+			return nil, fmt.Errorf("a quota leaves nothing: %w", fs.ErrQuota)
 		}
-		r, granted := n.returnRoom(ctx, f, k)
-		wait = cmp.Or(wait, time.Duration(r.Millis)*time.Millisecond)
-		if !granted && ctx.Err() == nil && (!r.Wait || r.Left == 0 || time.Since(began) > wait) {
+		if err := f.asks.Acquire(waiting, asksMax); err != nil {
+			return nil, context.Cause(waiting)
+		}
+		r, granted = n.returnRoom(ctx, f, k)
+		s.begin(r)
+		if !granted && !n.refused(r, off) && ctx.Err() == nil && (!r.Wait || r.Left == 0 || time.Since(s.began) > s.wait) {
 			return func() { f.asks.Release(asksMax) }, nil
 		}
 		f.asks.Release(asksMax)
-		if granted {
-			return nil, nil
-		}
-		if err := sleep(ctx, roomPause); err != nil {
-			return nil, err
+		if !granted && !n.refused(r, off) && sleep(waiting, roomPause) != nil {
+			return nil, context.Cause(waiting)
 		}
 	}
+	return nil, nil
+}
+
+// begin takes in the first answer that room has to be waited for.
+func (s *search) begin(r fs.Room) {
+	if s.began.IsZero() {
+		s.began, s.wait = time.Now(), time.Duration(r.Millis)*time.Millisecond
+	}
+}
+
+// refused reports whether bytes at off would be, for certain: they make the file longer. So many writers at a limit cost a question each, which
+// they ask side by side.
+func (n *inode) refused(r fs.Room, off uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return r.Full && off >= n.size()
 }
 
 // returnRoom asks for room when all that the mount was granted is returned and, as far as it was used, flushed. What becomes of that is

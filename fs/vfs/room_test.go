@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -194,6 +195,109 @@ func TestWrite_WithNothingLeftWaitsForNobody(t *testing.T) {
 		ha.Release()
 		hb.Release()
 		if err := errors.Join(a.Close(ctxT(t)), b.Close(ctxT(t))); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// At a limit each of many writers is told so, by a question of its own that waits for no other's.
+func TestWrite_ManyWritersAtALimitAreAllToldSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const writers = 128
+		w := limited(t, 1<<20)
+		m := w.start(t, Config{FlushAge: time.Second, OpTimeout: 5 * time.Second}).knows()
+		var files []*Handle
+		for n := range writers {
+			files = append(files, m.create(fmt.Sprint("f", n)))
+		}
+		m.sw.hook("commit", func() error { time.Sleep(20 * time.Millisecond); return nil }) // as a cluster takes
+		m.sw.hook("room", func() error { time.Sleep(time.Millisecond); return nil })
+		began := time.Now()
+		var total atomic.Int64
+		var all sync.WaitGroup
+		for _, h := range files {
+			all.Go(func() {
+				defer h.Release()
+				for off := uint64(0); ; {
+					n, err := h.Write(ctxT(t), make([]byte, 30_000), off)
+					off += uint64(n)
+					total.Add(int64(n))
+					if err != nil {
+						mustBeErr(t, err, fs.ErrQuota)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if used := w.used(t); used != 1<<20 || total.Load() != 1<<20 {
+			t.Errorf("%d bytes were taken and %d are used", total.Load(), used)
+		}
+		if err := m.Close(ctxT(t)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Who waits for room holds up nobody who wants the file.
+func TestWrite_ThatWaitsForRoomGivesTheFileAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, 1<<20)
+		a, b := w.start(t, Config{FlushAge: time.Hour}).knows(), w.start(t, Config{FlushAge: time.Hour}).knows()
+		ha, hb := a.create("a"), b.create("b")
+		hb.mustWrite(t, make([]byte, 1000), 0) // on a grant of half of what there is
+		done := make(chan error, 1)
+		go func() {
+			_, err := ha.Write(ctxT(t), make([]byte, 900_000), 0)
+			done <- err
+		}()
+		time.Sleep(10 * time.Millisecond)
+		if len(done) > 0 {
+			t.Fatal("it does not wait for room:", <-done)
+		}
+		began := time.Now()
+		at, err := b.Lookup(ctxT(t), fs.RootIno, "a")
+		if err == nil {
+			_, err = b.FS.Setattr(ctxT(t), at.Ino, fs.Setattr{Set: fs.SetMode, Mode: 0o600})
+		}
+		if waited := time.Since(began); err != nil || waited > roomPause {
+			t.Errorf("another mount waits for %v, %v", waited, err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		ha.Release()
+		hb.Release()
+		if err := errors.Join(a.Close(ctxT(t)), b.Close(ctxT(t))); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestWritePages_WaitsForNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limited(t, 1<<20)
+		a, b := w.start(t, Config{FlushAge: time.Hour}).knows(), w.start(t, Config{FlushAge: time.Hour}).knows()
+		ha, hb := a.create("a"), b.create("b")
+		hb.mustWrite(t, make([]byte, 1000), 0)
+		began := time.Now()
+		if n, err := ha.WritePages(ctxT(t), make([]byte, 900_000), 0); n != 900_000 || err != nil {
+			t.Fatal(n, err)
+		}
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("it has waited for %v", waited)
+		}
+		ha.mustFlush(t)
+		if n, err := ha.WritePages(ctxT(t), make([]byte, 900_000), 900_000); n != 900_000 || err != nil {
+			t.Fatal(n, err)
+		}
+		mustBeErr(t, ha.Fsync(ctxT(t), false), fs.ErrQuota)
+		ha.Release()
+		hb.Release()
+		if err := errors.Join(a.Close(ctxT(t)), b.Close(ctxT(t))); err != nil && !errors.Is(err, fs.ErrQuota) {
 			t.Fatal(err)
 		}
 	})

@@ -16,18 +16,18 @@ const writeMax = 1 << 20
 // unflushed it waits. It returns how much was written, with an error only if that is less than p. ErrFileTooBig,
 // ErrQuota and ErrNoSpace when there is no room for it, ErrUnavailable when nothing can be flushed any more.
 func (h *Handle) Write(ctx context.Context, p []byte, off uint64) (int, error) {
-	return h.writeAs(ctx, p, off, false)
+	return h.writeAs(ctx, p, off, false, h.appends())
 }
 
 // WriteKillPriv is Write for a caller that may not keep the file's set-id bits. They go with the data: at once in what this
 // mount shows, and elsewhere when the data comes.
 func (h *Handle) WriteKillPriv(ctx context.Context, p []byte, off uint64) (int, error) {
-	return h.writeAs(ctx, p, off, true)
+	return h.writeAs(ctx, p, off, true, h.appends())
 }
 
 // WritePages is Write for pages of a shared mapping, which waits for no other mount's lease: a kernel that writes them back may hold up what
 // others wait for. Where the file is not held exclusively they are flushed at once, and Fsync waits until others have dropped
-// what they replace.
+// what they replace. It does not wait for room either: if there is none Fsync says so.
 func (h *Handle) WritePages(ctx context.Context, p []byte, off uint64) (int, error) {
 	if err := h.canWrite(); err != nil {
 		return 0, err
@@ -36,7 +36,7 @@ func (h *Handle) WritePages(ctx context.Context, p []byte, off uint64) (int, err
 	defer cancel()
 	uses, _, _ := h.f.leases.work([]fs.Ino{h.n.ino}, nil)
 	defer func() {
-		if uses == nil || !h.f.leases.allExclusive([]fs.Ino{h.n.ino}) {
+		if uses == nil || h.f.nodes.limited() || !h.f.leases.allExclusive([]fs.Ino{h.n.ino}) {
 			h.f.launch([]*inode{h.n}, (*segments).takeAll)
 		}
 		h.f.leases.worked(uses)
@@ -45,29 +45,32 @@ func (h *Handle) WritePages(ctx context.Context, p []byte, off uint64) (int, err
 		return 0, err
 	}
 	defer h.n.unlock()
-	return h.n.write(ctx, h.f, p, off, false)
+	return h.n.write(ctx, h.f, p, off, false, nil)
 }
 
-func (h *Handle) writeAs(ctx context.Context, p []byte, off uint64, kill bool) (int, error) {
+func (h *Handle) appends() bool { return h.flags&syscall.O_APPEND != 0 }
+
+func (h *Handle) writeAs(ctx context.Context, p []byte, off uint64, kill, appends bool) (int, error) {
 	if err := h.canWrite(); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
 	defer cancel()
+	var room search
 	for {
-		done, err := h.writeClaimed(ctx, p, off, kill)
+		done, err := h.writeClaimed(ctx, p, off, kill, appends, &room)
 		switch {
 		case done > 0:
 			return done, nil // as write(2) does: the next one reports the error if it lasts
-		case !errors.Is(err, fs.ErrFenced) || ctx.Err() != nil:
+		case !errors.Is(err, fs.ErrFenced) && !errors.Is(err, errYield) || ctx.Err() != nil:
 			return 0, err
 		}
 	}
 }
 
 // writeClaimed writes under the exclusive lease, so that nobody sees the file without what is written. ErrFenced: the session, and
-// so the lease, ended while the write waited for memory, and nothing was written.
-func (h *Handle) writeClaimed(ctx context.Context, p []byte, off uint64, kill bool) (int, error) {
+// so the lease, ended while the write waited for memory, and nothing was written. errYield: nothing was written either.
+func (h *Handle) writeClaimed(ctx context.Context, p []byte, off uint64, kill, appends bool, room *search) (int, error) {
 	r, done, err := h.claim(ctx)
 	if err != nil {
 		return 0, err
@@ -77,7 +80,7 @@ func (h *Handle) writeClaimed(ctx context.Context, p []byte, off uint64, kill bo
 		return 0, err
 	}
 	defer h.n.unlock()
-	if h.flags&syscall.O_APPEND != 0 {
+	if appends {
 		end, err := h.f.endOf(ctx, h.n)
 		if err != nil {
 			return 0, fmt.Errorf("append to inode %d: %w", h.n.ino, err)
@@ -86,7 +89,7 @@ func (h *Handle) writeClaimed(ctx context.Context, p []byte, off uint64, kill bo
 	}
 	h.n.under = r
 	defer func() { h.n.under = nil }()
-	return h.n.write(ctx, h.f, p, off, kill)
+	return h.n.write(ctx, h.f, p, off, kill, room)
 }
 
 func (h *Handle) canWrite() error {
@@ -123,13 +126,13 @@ func (f *FS) endOf(ctx context.Context, n *inode) (uint64, error) {
 	return a.Size, err
 }
 
-// write takes p into memory; the operation lock is held. kill says that it takes the set-id bits.
-func (n *inode) write(ctx context.Context, f *FS, p []byte, off uint64, kill bool) (done int, err error) {
+// write takes p into memory; the operation lock is held. kill says that it takes the set-id bits. room is nil for what is taken whether or not there is room.
+func (n *inode) write(ctx context.Context, f *FS, p []byte, off uint64, kill bool, room *search) (done int, err error) {
 	if off > fs.SizeMax || uint64(len(p)) > fs.SizeMax-off {
 		return 0, fmt.Errorf("write inode %d up to %d: %w", n.ino, off+uint64(len(p)), fs.ErrFileTooBig)
 	}
 	for len(p) > 0 {
-		k, err := n.writePiece(ctx, f, p[:min(len(p), writeMax)], off, kill)
+		k, err := n.writePiece(ctx, f, p[:min(len(p), writeMax)], off, kill, room)
 		if err != nil {
 			if fs.CodeOf(err) == fs.CodeInternal {
 				err = unavailable(err)
@@ -142,14 +145,16 @@ func (n *inode) write(ctx context.Context, f *FS, p []byte, off uint64, kill boo
 }
 
 // writePiece takes p into memory if there will be room for it, and else writes what there is room for through.
-func (n *inode) writePiece(ctx context.Context, f *FS, p []byte, off uint64, kill bool) (int, error) {
-	through, err := n.reserve(ctx, f, len(p))
-	if err != nil {
-		return 0, err
-	}
-	if through != nil {
-		defer through()
-		return n.writeThrough(ctx, f, p, off, kill)
+func (n *inode) writePiece(ctx context.Context, f *FS, p []byte, off uint64, kill bool, room *search) (int, error) {
+	if room != nil {
+		through, err := n.reserve(ctx, f, off, len(p), room)
+		if err != nil {
+			return 0, err
+		}
+		if through != nil {
+			defer through()
+			return n.writeThrough(ctx, f, p, off, kill)
+		}
 	}
 	return len(p), n.writeStep(ctx, f, p, off, kill)
 }

@@ -2218,6 +2218,7 @@ type RoomReply struct {
 	Millis        int64                  `protobuf:"varint,2,opt,name=millis,proto3" json:"millis,omitempty"`
 	Wait          bool                   `protobuf:"varint,3,opt,name=wait,proto3" json:"wait,omitempty"`
 	Left          uint64                 `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`
+	Full          bool                   `protobuf:"varint,5,opt,name=full,proto3" json:"full,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2278,6 +2279,13 @@ func (x *RoomReply) GetLeft() uint64 {
 		return x.Left
 	}
 	return 0
+}
+
+func (x *RoomReply) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
 }
 
 type InoRange struct {
@@ -5782,12 +5790,13 @@ const file_raftmeta_metapb_meta_proto_rawDesc = "" +
 	"\x04want\x18\x03 \x01(\x04R\x04want\x12\x1d\n" +
 	"\n" +
 	"return_all\x18\x04 \x01(\bR\treturnAll\x12\x12\n" +
-	"\x04held\x18\x05 \x01(\x04R\x04held\"a\n" +
+	"\x04held\x18\x05 \x01(\x04R\x04held\"u\n" +
 	"\tRoomReply\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x16\n" +
 	"\x06millis\x18\x02 \x01(\x03R\x06millis\x12\x12\n" +
 	"\x04wait\x18\x03 \x01(\bR\x04wait\x12\x12\n" +
-	"\x04left\x18\x04 \x01(\x04R\x04left\",\n" +
+	"\x04left\x18\x04 \x01(\x04R\x04left\x12\x12\n" +
+	"\x04full\x18\x05 \x01(\bR\x04full\",\n" +
 	"\bInoRange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\f\n" +
 	"\x01n\x18\x02 \x01(\rR\x01n\"h\n" +

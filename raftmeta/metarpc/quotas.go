@@ -105,11 +105,11 @@ func fromQuota(q *metapb.Quota) fs.Quota {
 }
 
 func toRoom(r fs.Room) *metapb.RoomReply {
-	return &metapb.RoomReply{Bytes: r.Bytes, Millis: r.Millis, Wait: r.Wait, Left: r.Left}
+	return &metapb.RoomReply{Bytes: r.Bytes, Millis: r.Millis, Wait: r.Wait, Left: r.Left, Full: r.Full}
 }
 
 func fromRoom(r *metapb.RoomReply) fs.Room {
-	return fs.Room{Bytes: r.GetBytes(), Millis: r.GetMillis(), Wait: r.GetWait(), Left: r.GetLeft()}
+	return fs.Room{Bytes: r.GetBytes(), Millis: r.GetMillis(), Wait: r.GetWait(), Left: r.GetLeft(), Full: r.GetFull()}
 }
 
 func checkQuotaOf(of *metapb.QuotaOf) error {

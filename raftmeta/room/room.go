@@ -28,7 +28,7 @@ type grant struct {
 	until   time.Time
 }
 
-// Account is one that is going to pay, and has so many bytes left.
+// Account is one that is going to pay, and has so many bytes left. The zero ID stands for the cluster's space, of which that is an estimate.
 type Account struct {
 	ID   fs.QuotaID
 	Left uint64
@@ -51,6 +51,7 @@ func (t *Table) Grant(id fs.SessionID, accounts []Account, want uint64, back fs.
 		}
 		granted := t.granted(a.ID, now)
 		room.Left = min(room.Left, a.Left)
+		room.Full = room.Full || a.Left == 0 && a.ID != fs.QuotaID{}
 		free = min(free, a.Left-min(a.Left, granted))
 		room.Wait = room.Wait || granted > 0
 	}

@@ -30,6 +30,9 @@ func TestGrant_LeavesRoomForWhatIsGranted(t *testing.T) {
 	check("what fits", table.Grant(1, tree(375), 62, none, now), 62, false)
 	check("it returns with something in memory", table.Grant(1, tree(375), 50, fs.Return{All: true, Held: 60}, now), 0, true)
 	check("the other returns", table.Grant(2, tree(375), 150, all, now), 157, false)
+	if full, short := table.Grant(1, tree(0), 1, none, now), table.Grant(1, []Account{{ID: fs.QuotaID{}}}, 1, none, now); !full.Full || short.Full {
+		t.Errorf("a quota that leaves nothing: %+v; space that may be exhausted: %+v", full, short)
+	}
 	// The scarcest account decides, and each of them remembers.
 	both := []Account{{fs.QuotaID{Number: 7}, 1000}, {fs.QuotaID{User: true, Number: 7}, 40}}
 	check("two accounts", table.Grant(1, both, 20, none, now), 20, false)
