@@ -245,7 +245,8 @@ func TestWatch_LosesNothingWhenANodeDies(t *testing.T) {
 		if until(t, s, 14, 15) {
 			t.Error("something is missing, though c was listened to")
 		}
-		if r := nodes["c"].asked; len(r) != 1 || r[0].Ino != 17 || r[0].After.Index < 12 {
+		// Once more, if b's end is noticed before what c has answered is looked at.
+		if r := nodes["c"].asked; len(r) == 0 || r[0].Ino != 17 || r[0].After.Index < 12 {
 			t.Errorf("c was asked for %+v", r)
 		}
 	})
