@@ -72,7 +72,8 @@ func (a *admin) quotaSetCommand() *cobra.Command {
 		Short: "Set limits; those that are not named stay as they are",
 		Long: `Sets limits; those that are not named stay as they are, and 0 is no limit. The directory must be there. What lies
 in it already is counted in the background, and "dfs quota ls" tells when that is done. A limit below what is
-used removes nothing: it only refuses more.`,
+used removes nothing: it only refuses more. The command returns when every mount has heard that there are limits,
+after two seconds or so.`,
 		Args: cli.Args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of, err := quotaOf(args, name)
@@ -84,13 +85,18 @@ used removes nothing: it only refuses more.`,
 			if !change.SetBytes && !change.SetInodes {
 				return fmt.Errorf("%w: want --bytes or --inodes", config.ErrUsage)
 			}
-			return a.connect(cmd.Context(), func(ctx context.Context, c *metarpc.Client) error {
-				if err := c.SetQuota(ctx, of, change); err != nil {
-					return err
-				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "the quota of %s is set\n", quotaName(of))
-				return err
+			err = a.connect(cmd.Context(), func(ctx context.Context, c *metarpc.Client) error {
+				return c.SetQuota(ctx, of, change)
 			})
+			if err != nil {
+				return err
+			}
+			news := ""
+			if silent, err := a.heard(cmd.Context()); err != nil || silent > 0 {
+				news = ", but some mounts have not heard of it yet: what is written there may be refused only by fsync and close"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the quota of %s is set%s\n", quotaName(of), news)
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&name, "user", "", "the quota of a user, by name or number, instead of a directory's")

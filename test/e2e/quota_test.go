@@ -55,6 +55,14 @@ func TestQuota_OfATreeIsExactAcrossMounts(t *testing.T) {
 	t.Parallel()
 	c := harness.StartCluster(t, 3, "--garbage-grace", "1s")
 	a, b := c.Mount(), c.Mount()
+	// The first limit of all holds from the moment that the command has returned.
+	a.Sh(time.Minute, "mkdir first")
+	if err := dfs(c, c.Addrs(), 0, []string{"is set\n"}, "quota", "set", "/first", "--bytes", "1MiB"); err != nil {
+		t.Fatal(err)
+	}
+	if n := number(t, b, "head -c 4M /dev/zero > first/f 2> /dev/null; stat -c %s first/f"); n != 1<<20 {
+		t.Errorf("%d bytes were taken", n)
+	}
 	const limit = 48 << 20
 	a.Sh(time.Minute, "mkdir -p tree/sub; head -c 1M /dev/urandom > tree/sub/old; ln tree/sub/old tree/twin; sync tree/sub/old")
 	if err := dfs(c, c.Addrs(), 0, []string{"is set"}, "quota", "set", "/tree", "--bytes", strconv.Itoa(limit), "--inodes", "10"); err != nil {
