@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dfs/fs"
 	"dfs/raftmeta/localmeta"
 )
 
@@ -132,5 +133,22 @@ func TestFill_OfWhatNobodyIsToldOfIsDropped(t *testing.T) {
 	l.giving[5] = &giving{k: k}
 	if !l.covers(ctxT(t), 5, k, l.entered()) || !l.giving[5].again {
 		t.Error("the page stays")
+	}
+}
+
+// A session ends while a lease goes back, and the next one gets a lease on the same inode: that one's pages still go before it does.
+func TestGivingBack_TakesNothingOfTheNextSessionsLease(t *testing.T) {
+	l := newLeases(func() time.Duration { return 0 }, 10)
+	l.holder.Renew(0, time.Hour)
+	l.attached(1)
+	l.back(l.leave(), &fs.LeaseCall{Term: 1, Got: []fs.Lease{{Ino: 5, Mode: fs.LeaseShared, Seq: 1}}}, func() {})
+	k := l.known[5]
+	l.giving[5] = &giving{}
+	if told, lowered := l.forgetting([]fs.Ino{5}, map[fs.Ino]bool{5: true}); l.known[5] != k || len(told)+len(lowered) > 0 {
+		t.Error("what is known under it is forgotten")
+	}
+	l.holder.Recalled(fs.Recall{Ino: 5, Seq: 1})
+	if told, _ := l.forgetting([]fs.Ino{5}, map[fs.Ino]bool{5: true}); len(told) != 1 {
+		t.Error("its pages stay")
 	}
 }

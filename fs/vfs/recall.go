@@ -151,19 +151,19 @@ func (l *leases) forgetting(inos []fs.Ino, open map[fs.Ino]bool) (told, lowered 
 	defer l.mu.Unlock()
 	for _, ino := range inos {
 		k := l.known[ino]
-		if k == nil {
+		to, leaving := l.holder.Leaving(ino)
+		if k == nil || !leaving { // the session is over; this may be the next one's
 			continue
 		}
-		to, leaving := l.holder.Leaving(ino)
 		if k.told || open[ino] {
-			if copied := *k; leaving && to > fs.LeaseNone {
+			if copied := *k; to > fs.LeaseNone {
 				lowered = append(lowered, &copied)
 			} else {
 				told = append(told, &copied)
 			}
 		}
 		k.told = false // unless somebody is told anew: only what may be kept
-		if !leaving || to == fs.LeaseNone {
+		if to == fs.LeaseNone {
 			l.giving[ino].k = k
 			l.forget(ino)
 		}
