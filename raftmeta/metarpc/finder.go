@@ -81,11 +81,11 @@ func (f *finder) doubt(ctx context.Context, v view) (another bool) {
 	return err == nil && found.addr != v.addr
 }
 
-// away is closed when the leader is, or is found, at another address than v's.
+// away is closed when the leader was found last, or is found, at another address than v's.
 func (f *finder) away(v view) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.leader.addr != "" && f.leader.addr != v.addr {
+	if f.last != v.addr {
 		gone := make(chan struct{})
 		close(gone)
 		return gone
