@@ -2,7 +2,6 @@ package vfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -119,20 +118,12 @@ func (f *FS) own(ctx context.Context, ino fs.Ino) (bool, error) {
 	at := f.leases.before(ino)
 	var term uint64
 	_, err := bounded(ctx, f, func(ctx context.Context) (fs.Attr, error) {
-		for {
-			r, err := f.sessions.wait(ctx)
-			if err != nil {
-				return fs.Attr{}, err
-			}
-			var a fs.Attr
+		return inSession(ctx, f, func(r *registration) (a fs.Attr, err error) {
 			a, term, err = under(ctx, f, r, fs.LeaseCall{Want: fs.LeaseExclusive},
 				func(ctx context.Context) (fs.Attr, error) { return f.meta.Getattr(ctx, ino) },
 				func(a fs.Attr, err error) { _, _ = f.leases.noteAttr(ino, at, a, err) })
-			if !errors.Is(err, fs.ErrFenced) {
-				return a, err
-			}
-			f.fenced(r)
-		}
+			return a, err
+		})
 	})
 	return term != 0 && f.leases.timely(), err
 }

@@ -113,13 +113,8 @@ func (f *FS) unhold(n *inode) {
 // pin has the leader keep the inode. Under a session that turns out to be fenced it is tried again: the next session pins
 // what is held, and this call is to find out whether that worked.
 func (f *FS) pin(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
-	for {
-		r, err := f.sessions.wait(ctx)
-		if err != nil {
-			return fs.Attr{}, err
-		}
+	return inSession(ctx, f, func(r *registration) (a fs.Attr, err error) {
 		at := f.leases.before(ino)
-		var a fs.Attr
 		_, err = f.bounded(ctx, func(ctx context.Context) (fs.Attr, error) {
 			answer, _, err := under(ctx, f, r, fs.LeaseCall{Want: fs.LeaseShared},
 				func(ctx context.Context) (fs.Attr, error) { return f.meta.Pin(ctx, r.Session, ino) },
@@ -129,12 +124,8 @@ func (f *FS) pin(ctx context.Context, ino fs.Ino) (fs.Attr, error) {
 		if err == nil {
 			f.pins.told(ino)
 		}
-		if fs.CodeOf(err) == fs.CodeFenced {
-			f.fenced(r)
-			continue
-		}
 		return a, err
-	}
+	})
 }
 
 // start makes h one of its inode's handles.

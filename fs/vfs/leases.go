@@ -341,19 +341,27 @@ func asking[T any](ctx context.Context, f *FS, want fs.LeaseMode, call func(cont
 // askingFor is asking for more than a mode.
 func askingFor[T any](ctx context.Context, f *FS, c fs.LeaseCall, call func(context.Context) (T, error), keep func(T, error)) (T, error) {
 	return bounded(ctx, f, func(ctx context.Context) (T, error) {
-		for {
-			r, err := f.sessions.wait(ctx)
-			if err != nil {
-				var zero T
-				return zero, err
-			}
+		return inSession(ctx, f, func(r *registration) (T, error) {
 			v, _, err := under(ctx, f, r, c, call, keep)
-			if fs.CodeOf(err) != fs.CodeFenced {
-				return v, err
-			}
-			f.fenced(r)
-		}
+			return v, err
+		})
 	})
+}
+
+// inSession makes a call under the current session. One that turns out to be fenced is replaced, and the call made under the next.
+func inSession[T any](ctx context.Context, f *FS, call func(*registration) (T, error)) (T, error) {
+	for {
+		r, err := f.sessions.wait(ctx)
+		if err != nil {
+			var zero T
+			return zero, err
+		}
+		v, err := call(r)
+		if fs.CodeOf(err) != fs.CodeFenced {
+			return v, err
+		}
+		f.fenced(r)
+	}
 }
 
 // under is one call under one session; it returns the leader's term, too, 0 of one that knows of no leases.

@@ -115,20 +115,12 @@ func (n *inode) takeRoom(f *FS, k int) bool {
 	return true
 }
 
-// roomFor asks the leader. A session that turns out to be fenced is replaced, and the next one asked under.
+// roomFor asks the leader.
 func (f *FS) roomFor(ctx context.Context, n *inode, k int, back fs.Return) (fs.Room, error) {
 	return bounded(ctx, f, func(ctx context.Context) (fs.Room, error) {
-		for {
-			r, err := f.sessions.wait(ctx)
-			if err != nil {
-				return fs.Room{}, err
-			}
-			answer, err := f.meta.Room(ctx, r.Session, n.ino, uint64(k), back)
-			if !errors.Is(err, fs.ErrFenced) {
-				return answer, err
-			}
-			f.fenced(r)
-		}
+		return inSession(ctx, f, func(r *registration) (fs.Room, error) {
+			return f.meta.Room(ctx, r.Session, n.ino, uint64(k), back)
+		})
 	})
 }
 

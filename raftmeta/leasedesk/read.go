@@ -57,15 +57,7 @@ func (d *Desk) page(ctx context.Context, s fs.SessionID, inos []fs.Ino) ([]fs.Le
 	if err != nil {
 		return nil, err
 	}
-	moment, cancel := context.WithTimeout(ctx, pageWait)
-	defer cancel()
-	if err = d.wait(moment, list); err != nil {
-		d.abandon(list)
-		if moment.Err() == nil || ctx.Err() != nil { // not just the moment that is over
-			return nil, err
-		}
-	}
-	return grants(list), nil
+	return d.within(ctx, pageWait, list)
 }
 
 // List is Read for what a listing names, if any leases are wanted: exclusive ones where nobody else wants anything, so that who changes
@@ -82,11 +74,16 @@ func (d *Desk) List(ctx context.Context, s fs.SessionID, want fs.LeaseMode, inos
 	if err != nil {
 		return nil, err
 	}
-	moment, cancel := context.WithTimeout(ctx, listWait)
+	return d.within(ctx, listWait, list)
+}
+
+// within waits for a moment, and returns what was granted by then. What is not decided is taken back.
+func (d *Desk) within(ctx context.Context, moment time.Duration, list []pending) ([]fs.Lease, error) {
+	short, cancel := context.WithTimeout(ctx, moment)
 	defer cancel()
-	if err = d.wait(moment, list); err != nil {
+	if err := d.wait(short, list); err != nil {
 		d.abandon(list)
-		if moment.Err() == nil || ctx.Err() != nil { // not just the moment that is over
+		if short.Err() == nil || ctx.Err() != nil { // not just the moment that is over
 			return nil, err
 		}
 	}

@@ -34,23 +34,16 @@ func TestLeaderKilledAgainAndAgain_NothingStaleAndNothingSyncedLost(t *testing.T
 	a, b := c.Mount(), c.Mount()
 	work := newAgent(t)
 	work.do(request{Do: "load", Path: a.Dir, To: b.Dir})
-	var stalls [2][]time.Duration
+	var all [2][]time.Duration
 	for range leaderKills(t) {
 		told(t, work) // what was before the kill does not count
 		leader := c.Leader()
 		leader.Kill()
 		killed := told(t, work)
 		c.Leader()
-		round := killed
-		harness.Eventually(t, patience, func() error {
-			now := told(t, work)
-			for i := range round {
-				round[i].Gap = max(round[i].Gap, now[i].Gap)
-			}
-			return progress(killed, now)
-		})
-		for m := range stalls {
-			stalls[m] = append(stalls[m], longest(round, m))
+		round := stalls(t, work, killed)
+		for m := range all {
+			all[m] = append(all[m], longest(round, m))
 		}
 		t.Logf("%s killed: longest stalls %s and %s", leader.Name, longest(round, 0), longest(round, 1))
 		leader.Restart()
@@ -59,9 +52,15 @@ func TestLeaderKilledAgainAndAgain_NothingStaleAndNothingSyncedLost(t *testing.T
 	for _, s := range decode(t, work.do(request{Do: "unload"})) {
 		t.Logf("mount %d: %s: %d operations", s.Mount, s.Name, s.Count)
 	}
-	for m, list := range stalls {
+	summarize(t, all)
+}
+
+// summarize prints the quantiles of each mount's longest stalls.
+func summarize(t *testing.T, all [2][]time.Duration) {
+	t.Helper()
+	for m, list := range all {
 		slices.Sort(list)
-		t.Logf("mount %d: longest stall of each kill: p50 %s, p99 %s", m, list[len(list)/2], list[len(list)*99/100])
+		t.Logf("mount %d: longest stall of each fault: p50 %s, p99 %s", m, list[len(list)/2], list[len(list)*99/100])
 	}
 }
 
@@ -76,21 +75,16 @@ func TestLeaderCutOff_IsLeftSoon(t *testing.T) {
 	c.MountAt("idle")
 	work := newAgent(t)
 	work.do(request{Do: "load", Path: a.Dir, To: b.Dir})
+	var all [2][]time.Duration
 	for range leaderKills(t) {
 		told(t, work)
 		leader := c.Leader()
 		fabric.Cut(leader)
 		cut := told(t, work)
-		round := cut
-		harness.Eventually(t, patience, func() error {
-			now := told(t, work)
-			for i := range round {
-				round[i].Gap = max(round[i].Gap, now[i].Gap)
-			}
-			return progress(cut, now)
-		})
+		round := stalls(t, work, cut)
 		for m := range 2 {
 			stall := longest(round, m)
+			all[m] = append(all[m], stall)
 			t.Logf("%s cut off: longest stall of mount %d %s", leader.Name, m, stall)
 			if stall > 5*time.Second { // half of a session's time
 				t.Errorf("mount %d has waited for %s", m, stall)
@@ -100,6 +94,21 @@ func TestLeaderCutOff_IsLeftSoon(t *testing.T) {
 		c.WaitFormed(3)
 	}
 	work.do(request{Do: "unload"})
+	summarize(t, all)
+}
+
+// stalls waits until all workers get on again after a fault, and returns the longest gap of each since then.
+func stalls(t *testing.T, work *agent, since []seen) []seen {
+	t.Helper()
+	round := slices.Clone(since)
+	harness.Eventually(t, patience, func() error {
+		now := told(t, work)
+		for i := range round {
+			round[i].Gap = max(round[i].Gap, now[i].Gap)
+		}
+		return progress(since, now)
+	})
+	return round
 }
 
 // told is what the workers have done since it was last asked. It fails the test if one has seen what must not be.
