@@ -87,6 +87,9 @@ func (f *FS) setHere(ctx context.Context, s fs.Setattr, held bool) (fs.Attr, err
 	defer n.unlock()
 	switch {
 	case s.Set == fs.SetSize:
+		if err := n.writtenBefore(ctx, f, s.Size); err != nil {
+			return fs.Attr{}, err
+		}
 		return n.truncate(ctx, f, s)
 	case s.Set&fs.SetSize != 0: // drained first, below
 	case onlyTimes(&s) && held:
@@ -107,6 +110,19 @@ func (f *FS) setHere(ctx context.Context, s fs.Setattr, held bool) (fs.Attr, err
 		return fs.Attr{}, err
 	}
 	return n.observe(a), nil
+}
+
+// writtenBefore flushes, before a truncation, what was written and stays behind it: else a crash could leave the truncation without
+// the writes before it. What is cut off need not be flushed. That data was lost is fsync's to report. The operation lock is held.
+func (n *inode) writtenBefore(ctx context.Context, f *FS, size uint64) error {
+	n.mu.Lock()
+	stays := len(n.dirty) > 0 && n.dirty[0].off < size
+	n.mu.Unlock()
+	if !stays {
+		return nil
+	}
+	_, err := n.drain(ctx, f)
+	return err
 }
 
 // truncate sets the size without flushing what is to be cut off. The operation lock is held.

@@ -138,6 +138,36 @@ func TestTruncate_DoesNotLetALaterFlushTurnMtimeBack(t *testing.T) {
 	}
 }
 
+// What is lost of a mount that dies is an end of what it did.
+func TestTruncate_IsNotDurableWithoutTheWritesBeforeIt(t *testing.T) {
+	for _, size := range []uint64{5, 10, 100} {
+		w := newWorld(t, localmeta.Config{})
+		m := w.start(t, Config{})
+		h := m.create("f")
+		h.mustWrite(t, []byte("0123456789"), 0)
+		setattr(t, m, h.Ino(), fs.Setattr{Set: fs.SetSize, Size: size})
+		m.abandon()
+		if err := w.meta.ExpireAll(); err != nil {
+			t.Fatal(err)
+		}
+		w.dropUndecided(t)
+		want := append([]byte("0123456789"), make([]byte, 90)...)[:size]
+		w.mount(t, Config{}).open("f", syscall.O_RDONLY).mustBe(t, want)
+	}
+}
+
+// What is cut off is not flushed for it.
+func TestTruncate_FlushesNothingOfWhatItCutsOff(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	m := w.mount(t, Config{})
+	h := m.create("f")
+	h.mustWrite(t, pattern(1, 100_000), 0)
+	setattr(t, m, h.Ino(), fs.Setattr{Set: fs.SetSize})
+	if n := m.sw.count("stage"); n != 0 {
+		t.Errorf("%d blobs were made", n)
+	}
+}
+
 func TestTruncate_CutsDirtyAndDurableData(t *testing.T) {
 	w := newWorld(t, localmeta.Config{})
 	m := w.mount(t, Config{})
