@@ -226,13 +226,29 @@ func (h *Handle) Flush(ctx context.Context) error {
 	case h.released.Load():
 		return fs.ErrClosed
 	case !h.f.leases.holds(h.n.ino, fs.LeaseExclusive):
-		return h.Fsync(ctx, false)
+		return h.flushed(ctx)
 	}
 	return h.Lost()
 }
 
-// Fsync makes the file durable. Metadata is written through, so dataOnly makes no difference.
+// Fsync makes the file durable, whichever mount has written it, as fsync(2) does with what other processes have written. Metadata is written
+// through, so dataOnly makes no difference.
 func (h *Handle) Fsync(ctx context.Context, dataOnly bool) error {
+	alone := h.f.leases.stands(h.n.ino) // then nobody else has something that is not flushed
+	if err := h.flushed(ctx); err != nil || alone {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.f.cfg.OpTimeout)
+	defer cancel()
+	// The leader asks whoever has.
+	if _, err := h.f.refresh(ctx, h.n); err != nil {
+		return fmt.Errorf("fsync inode %d: %w", h.n.ino, unavailable(err))
+	}
+	return nil
+}
+
+// flushed makes durable what this mount has written.
+func (h *Handle) flushed(ctx context.Context) error {
 	if h.released.Load() {
 		return fs.ErrClosed
 	}

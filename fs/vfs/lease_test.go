@@ -512,3 +512,21 @@ func TestStatDuringATruncation_IsOfTheFileAsOthersLeftIt(t *testing.T) {
 		t.Fatal("nobody looked")
 	}
 }
+
+// fsync(2) makes durable what all processes have written, on whatever machine.
+func TestFsync_OfAnotherMountsWritesOutlivesThatMount(t *testing.T) {
+	w := newWorld(t, localmeta.Config{})
+	a, b := w.leased(t, Config{}), w.start(t, Config{})
+	b.awaitLeases()
+	hb := b.create("f")
+	hb.mustWrite(t, []byte("data"), 0)
+	ha := a.open("f", rw)
+	hb.mustWrite(t, []byte("more"), 4)
+	ha.mustFlush(t)
+	b.abandon()
+	if err := w.meta.ExpireAll(); err != nil {
+		t.Fatal(err)
+	}
+	w.dropUndecided(t)
+	w.mount(t, Config{}).open("f", syscall.O_RDONLY).mustBe(t, []byte("datamore"))
+}

@@ -139,6 +139,13 @@ func (l *leases) holds(ino fs.Ino, m fs.LeaseMode) bool {
 	return l.rest(ino) > 0 && l.holder.Held(ino).Mode >= m
 }
 
+// stands reports whether there is a lease, though it may be asked back: as long as it is not given back nobody else changes the inode.
+func (l *leases) stands(ino fs.Ino) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.holder.Held(ino).Mode > fs.LeaseNone && l.clock() < l.holder.Until()
+}
+
 // allExclusive reports whether the mount holds all of some inodes exclusively, whether or not it may use them now.
 func (l *leases) allExclusive(inos []fs.Ino) bool {
 	l.mu.Lock()
