@@ -96,7 +96,7 @@ func TestTorture_TwoMountsAreAsOneMachine(t *testing.T) {
 	t.Logf("operations: %v", s.tally.Ops)
 	t.Logf("faults: %v", s.faults)
 	t.Logf("violations: %d", len(s.tally.Violations))
-	if s.tally.Undecided > s.rounds/20 {
+	if s.tally.Undecided > 1+s.rounds/20 { // in long runs one round in fifty has such a history
 		t.Errorf("%d histories could not be checked in time", s.tally.Undecided)
 	}
 	if s.tally.Stale > s.tally.Total()/50 {
