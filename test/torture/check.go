@@ -204,6 +204,8 @@ func (r *Record) parts() []*Record {
 		return r.slots()
 	case r.Kind == Link && r.Ino == 0, r.Kind == Reopen:
 		return nil
+	case r.Kind == ReadMap && r.Errno == syscall.EFAULT: // where it ends the kernel knows by its last look at the file, if no change was under way then
+		return nil
 	}
 	return []*Record{r}
 }

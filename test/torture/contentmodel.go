@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -138,8 +137,6 @@ func (m contentModel) tells(c content, r *Record) bool {
 // mapped is about a shared mapping: whole pages, of which the end beyond the file is zero. Those behind the end may be missing.
 func (m contentModel) mapped(c content, r *Record, at int64) bool {
 	switch {
-	case r.Errno == syscall.EFAULT: // where it ends the kernel knows by its last look at the file, if no change was under way then
-		return true
 	case r.Values[0] == 0:
 		return c.at(r.Slot) == 0
 	}

@@ -113,6 +113,7 @@ var histories = []struct {
 	{"synced work is lost", bad, true, []Record{at("1-2", 1, synced(write(0, 1))), at("3-4", 1, write(0, 2)), at("61-62", 0, read(0))}},
 	{"work before an fsync is lost", bad, true, []Record{at("1-2", 1, write(0, 1)), at("3-4", 1, Record{Op: Op{Kind: Sync, File: narrow}}), at("61-62", 0, read(0))}},
 	{"what another mount has seen is lost", bad, true, []Record{at("1-2", 1, write(0, 1)), at("3-4", 0, read(0, 1)), at("61-62", 0, read(0))}},
+	{"a mapping's missing page has seen nothing", good, true, []Record{at("1-2", 1, write(0, 1)), at("3-4", 0, failed(mapped(0), syscall.EFAULT)), at("61-62", 0, read(0))}},
 	{"another mount's unsynced work is lost", bad, true, []Record{at("1-2", 0, write(0, 1)), at("61-62", 1, read(0))}},
 	{"lost work is read by its mount afterwards", bad, true, []Record{at("1-2", 1, write(0, 1)), at("61-62", 0, read(0)), at("63-64", 1, read(0, 1))}},
 	{"work is lost before the fault", bad, true, []Record{at("1-2", 1, write(0, 1)), at("3-4", 1, read(0)), at("61-62", 0, read(0))}},
