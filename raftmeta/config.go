@@ -78,7 +78,7 @@ type NodeDetails struct {
 // Timings are the clocks of a node. Zero values become the defaults.
 type Timings struct {
 	// Heartbeat is how long a follower waits for its leader before it stands for election; heartbeats are sent ten times
-	// as often. Default 600 ms: fail-over takes about twice that, and a busy two-core machine does not trip over it.
+	// as often. Default 600 ms: an election takes place up to a quarter of that later (patience), and a busy two-core machine does not trip over it.
 	Heartbeat time.Duration
 	// Election bounds one election round. Default: Heartbeat.
 	Election time.Duration

@@ -27,7 +27,8 @@ type gate struct {
 	in   <-chan raft.RPC
 	out  chan raft.RPC
 
-	hold     time.Duration // how long a promise holds
+	met      func(*raft.RequestPreVoteRequest) // is told that somebody else would like to be elected; nil: nobody
+	hold     time.Duration                     // how long a promise holds
 	promised atomic.Pointer[promise]
 	released atomic.Uint64 // the newest term whose leader is known to hand over
 	mu       sync.RWMutex  // held for reading while a heartbeat is answered, for writing while a vote is or a transfer begins
@@ -76,6 +77,10 @@ func (g *gate) pass(ctx context.Context, rpc raft.RPC) {
 			g.vote(ctx, r, rpc, m)
 			return
 		}
+	case *raft.RequestPreVoteRequest:
+		if g.preVote(rpc, m) {
+			return
+		}
 	case *raft.TimeoutNowRequest:
 		g.timeoutNow(ctx, rpc, m)
 		return
@@ -84,6 +89,19 @@ func (g *gate) pass(ctx context.Context, rpc raft.RPC) {
 	case g.out <- rpc:
 	case <-ctx.Done():
 	}
+}
+
+// preVote answers, without Raft, who asks for a pre-vote while a promise holds: a candidate asks again and again. False: Raft must answer.
+func (g *gate) preVote(rpc raft.RPC, m *raft.RequestPreVoteRequest) bool {
+	if g.met != nil {
+		g.met(m)
+	}
+	r := g.raft()
+	if r == nil || !g.bound(raft.ServerID(m.ID)) {
+		return false
+	}
+	rpc.Respond(&raft.RequestPreVoteResponse{Term: r.CurrentTerm()}, nil)
+	return true
 }
 
 // forward has Raft handle a message and waits for its answer, which goes to inner.RespChan. It returns false if Raft has

@@ -68,6 +68,13 @@ func (m *mount) recalled(ino fs.Ino) (r fs.Recall) {
 	return r
 }
 
+// noticed is the term that the last notice bore.
+func (m *mount) noticed() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.term
+}
+
 func (m *mount) beat(b fs.Beat) {
 	m.c.t.Helper()
 	m.seq++
@@ -195,8 +202,8 @@ func TestFreshReign_WaitsForWhatTheSessionsHold(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if term, _ := c.leader().Leader(); b.term != term {
-		t.Errorf("notices of term %d, the leader's is %d", b.term, term)
+	if term, _ := c.leader().Leader(); b.noticed() != term {
+		t.Errorf("notices of term %d, the leader's is %d", b.noticed(), term)
 	}
 }
 

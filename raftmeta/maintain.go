@@ -99,9 +99,9 @@ func (n *Node) limitTrailing(entries uint64, bytes int64) {
 		each := max(uint64(bytes)/entries, 1)
 		keep = min(keep, max(uint64(n.cfg.TrailingBytes)/each, 16))
 	}
-	rc := n.raft.Load().ReloadableConfig()
-	rc.TrailingLogs = min(keep, n.cfg.TrailingEntries)
-	if err := n.raft.Load().ReloadConfig(rc); err != nil {
+	if err := n.raft.Load().reload(func(rc *raft.ReloadableConfig) {
+		rc.TrailingLogs = min(keep, n.cfg.TrailingEntries)
+	}); err != nil {
 		n.logger.Warn("cannot set how much of the log is kept", "err", err)
 	}
 }

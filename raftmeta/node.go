@@ -68,9 +68,11 @@ func Open(cfg Config) (*Node, error) {
 	cfg.Logger = cfg.Logger.With("node", cfg.ID)
 	n := &Node{cfg: cfg, logger: cfg.Logger, progress: newProgress(), contacts: newContacts(), notify: make(chan bool, 16),
 		leader: newLeadership(), failed: make(chan error, 1), decisions: newDecisions(), changes: changes.NewFeed()}
-	n.transport = &tracker{Transport: cfg.Transport, contacts: n.contacts, gate: newGate(cfg.Transport.Consumer(), n.raft.Load)}
-	n.transport.gate.hold = cfg.Timings.Heartbeat
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.transport = &tracker{Transport: cfg.Transport, contacts: n.contacts, gate: newGate(cfg.Transport.Consumer(), n.raft.Load),
+		canvass: newCanvass(&cfg.Timings), ctx: n.ctx}
+	n.transport.gate.hold = cfg.Timings.Heartbeat
+	n.transport.gate.met = n.transport.canvass.met
 	n.proposer = newProposer(n)
 	if err := n.openDir(); err != nil {
 		return nil, errors.Join(n.advise(err), n.closeDir(), n.transport.close())
@@ -169,6 +171,7 @@ func (n *Node) start(opened time.Time) error {
 	n.loops.Go(func() { n.transport.gate.run(n.ctx) })
 	n.learnIdentity()
 	n.loops.Go(n.watchLeadership)
+	n.loops.Go(n.patience)
 	n.loops.Go(n.proposer.run)
 	n.loops.Go(n.maintain)
 	return nil

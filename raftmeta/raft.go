@@ -16,7 +16,8 @@ import (
 // raftHandle is a running Raft; shutdown begins its end once and returns the same future to everybody.
 type raftHandle struct {
 	*raft.Raft
-	shutdown func() raft.Future
+	shutdown  func() raft.Future
+	reloading sync.Mutex // held while the configuration is read and changed
 }
 
 const (
@@ -59,7 +60,7 @@ func (n *Node) startRaft(restore bool) error {
 		return false // there is no channel: the filter is all that is wanted
 	}))
 	n.store.armed.Store(true)
-	n.raft.Store(&raftHandle{r, sync.OnceValue(r.Shutdown)})
+	n.raft.Store(&raftHandle{Raft: r, shutdown: sync.OnceValue(r.Shutdown)})
 	if n.ctx.Err() != nil { // failed meanwhile, before there was anything to shut down
 		return errors.Join(n.raft.Load().shutdown().Error(), <-n.failed)
 	}

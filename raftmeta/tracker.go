@@ -1,6 +1,7 @@
 package raftmeta
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -17,7 +18,9 @@ type tracker struct {
 	raft.Transport
 	contacts *contacts
 	gate     *gate
-	handover atomic.Uint64 // the term that this node, its leader, hands over: no lease counts in it any more
+	canvass  *canvass
+	ctx      context.Context // ends with the node
+	handover atomic.Uint64   // the term that this node, its leader, hands over: no lease counts in it any more
 }
 
 var _ raft.WithPreVote = (*tracker)(nil)
@@ -67,14 +70,21 @@ func (t *tracker) RequestVote(id raft.ServerID, at raft.ServerAddress, req *raft
 	return t.Transport.RequestVote(id, t.to(id, at), req, resp)
 }
 
-// RequestPreVote implements raft.WithPreVote. A transport without it counts as one that reaches nobody.
+// RequestPreVote implements raft.WithPreVote. A transport without it counts as one that reaches nobody. It returns when there is nothing to be
+// gained by asking again.
 func (t *tracker) RequestPreVote(id raft.ServerID, at raft.ServerAddress, req *raft.RequestPreVoteRequest,
 	resp *raft.RequestPreVoteResponse) error {
 	pre, ok := t.Transport.(raft.WithPreVote)
 	if !ok {
 		return raft.ErrTransportShutdown
 	}
-	return pre.RequestPreVote(id, t.to(id, at), req, resp)
+	standing := func() bool {
+		r := t.gate.raft()
+		return r == nil || r.State() == raft.Candidate && r.CurrentTerm() < req.Term
+	}
+	return t.canvass.ask(t.ctx, req, resp, standing, func(resp *raft.RequestPreVoteResponse) error {
+		return pre.RequestPreVote(id, t.to(id, at), req, resp)
+	})
 }
 
 // InstallSnapshot implements raft.Transport.
