@@ -141,6 +141,8 @@ func TestBootstrap_SaysWhoIsMissingWhenAFounderIsLostAfterItsPromise(t *testing.
 			}
 		}
 		time.Sleep(2 * time.Minute)
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		proposer, other = s.nodes[0].boot.Status(), s.nodes[1].boot.Status()
 	})
 	if founded, _ := s.clusters(); len(founded) != 0 {
