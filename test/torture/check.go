@@ -34,10 +34,10 @@ const checkMax = 20 * time.Second
 // Tally counts what was checked.
 type Tally struct {
 	Ops        map[Kind]int
-	Stale      int // names that were gone twice within one call, see DESIGN.md
-	Unsettled  int // operations of a mount whose session ended that have failed, so that they may have happened or not
-	Undecided  int // histories that took too long to check
-	Twice      int // histories that the kernel's way of renaming explains, see DESIGN.md
+	Stale      int      // names that were gone twice within one call, see DESIGN.md
+	Unsettled  int      // operations of a mount whose session ended that have failed, so that they may have happened or not
+	Undecided  []string // histories that took too long to check
+	Twice      int      // histories that the kernel's way of renaming explains, see DESIGN.md
 	Violations []string
 }
 
@@ -51,7 +51,7 @@ func (t *Tally) Add(other Tally) {
 	}
 	t.Stale += other.Stale
 	t.Unsettled += other.Unsettled
-	t.Undecided += other.Undecided
+	t.Undecided = append(t.Undecided, other.Undecided...)
 	t.Twice += other.Twice
 	t.Violations = append(t.Violations, other.Violations...)
 }
@@ -88,7 +88,7 @@ func Check(promise Promise, round *Round) Tally {
 	for _, h := range round.histories(promise) {
 		switch h.check() {
 		case porcupine.Unknown:
-			t.Undecided++
+			t.Undecided = append(t.Undecided, fmt.Sprintf("round %d (%s): %s, %d operations", round.Number, round.Fault.Name, h.of, len(h.ops)))
 		case porcupine.Illegal:
 			if h.allowTwice() && h.check() == porcupine.Ok {
 				t.Twice++

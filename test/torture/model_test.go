@@ -184,7 +184,7 @@ func TestModels_TellGoodFromBadHistories(t *testing.T) {
 			round.Fault = Fault{Ends: 1, From: 50, To: 60}
 		}
 		tally := Check(Coherent, round)
-		if got := len(tally.Violations) == 0; got != h.want || tally.Undecided > 0 {
+		if got := len(tally.Violations) == 0; got != h.want || len(tally.Undecided) > 0 {
 			t.Errorf("%s: %v, want %v; %s", h.name, got, h.want, strings.Join(tally.Violations, "\n"))
 		}
 	}
