@@ -28,17 +28,21 @@ type Fault struct {
 	From, To int64 // as by Now
 }
 
-// checkMax bounds the check of one file's, or the names', history in a round.
-const checkMax = 20 * time.Second
+// checkMax bounds the check of one file's, or the names', history in a round; settleMax the second one.
+const (
+	checkMax  = 20 * time.Second
+	settleMax = 3 * time.Minute
+)
 
 // Tally counts what was checked.
 type Tally struct {
 	Ops        map[Kind]int
-	Stale      int      // names that were gone twice within one call, see DESIGN.md
-	Unsettled  int      // operations of a mount whose session ended that have failed, so that they may have happened or not
-	Undecided  []string // histories that took too long to check
-	Twice      int      // histories that the kernel's way of renaming explains, see DESIGN.md
+	Stale      int // names that were gone twice within one call, see DESIGN.md
+	Unsettled  int // operations of a mount whose session ended that have failed, so that they may have happened or not
+	Twice      int // histories that the kernel's way of renaming explains, see DESIGN.md
 	Violations []string
+
+	undecided []history
 }
 
 // Add adds other to t.
@@ -51,7 +55,7 @@ func (t *Tally) Add(other Tally) {
 	}
 	t.Stale += other.Stale
 	t.Unsettled += other.Unsettled
-	t.Undecided = append(t.Undecided, other.Undecided...)
+	t.undecided = append(t.undecided, other.undecided...)
 	t.Twice += other.Twice
 	t.Violations = append(t.Violations, other.Violations...)
 }
@@ -86,19 +90,43 @@ func Check(promise Promise, round *Round) Tally {
 		}
 	}
 	for _, h := range round.histories(promise) {
-		switch h.check() {
-		case porcupine.Unknown:
-			t.Undecided = append(t.Undecided, fmt.Sprintf("round %d (%s): %s, %d operations", round.Number, round.Fault.Name, h.of, len(h.ops)))
-		case porcupine.Illegal:
-			if h.allowTwice() && h.check() == porcupine.Ok {
-				t.Twice++
-				continue
-			}
-			_, info := porcupine.CheckOperationsVerbose(h.model, h.ops, checkMax)
-			blame("%s: no order of these operations explains the answers:\n%s", h.of, explain(h.ops, info))
-		}
+		h.of = fmt.Sprintf("round %d (%s): %s", round.Number, round.Fault.Name, h.of)
+		t.judge(h, checkMax)
 	}
 	return t
+}
+
+// Undecided are the histories that took too long to check.
+func (t *Tally) Undecided() []string {
+	var all []string
+	for _, h := range t.undecided {
+		all = append(all, fmt.Sprintf("%s, %d operations", h.of, len(h.ops)))
+	}
+	return all
+}
+
+// Settle gives the histories that took too long more time, one after the other.
+func (t *Tally) Settle() {
+	left := t.undecided
+	t.undecided = nil
+	for _, h := range left {
+		t.judge(h, settleMax)
+	}
+}
+
+// judge counts a history as what it is, if that can be found out in time.
+func (t *Tally) judge(h history, most time.Duration) {
+	switch h.check(most) {
+	case porcupine.Unknown:
+		t.undecided = append(t.undecided, h)
+	case porcupine.Illegal:
+		if h.allowTwice() && h.check(most) == porcupine.Ok {
+			t.Twice++
+			return
+		}
+		_, info := porcupine.CheckOperationsVerbose(h.model, h.ops, checkMax)
+		t.Violations = append(t.Violations, fmt.Sprintf("%s: no order of these operations explains the answers:\n%s", h.of, explain(h.ops, info)))
+	}
 }
 
 // history is what happened to one file, or to all names.
@@ -108,8 +136,8 @@ type history struct {
 	ops   []porcupine.Operation
 }
 
-func (h *history) check() porcupine.CheckResult {
-	return porcupine.CheckOperationsTimeout(h.model, h.ops, checkMax)
+func (h *history) check(most time.Duration) porcupine.CheckResult {
+	return porcupine.CheckOperationsTimeout(h.model, h.ops, most)
 }
 
 // allowTwice marks all renames that may find both names to be the same inode; false if there is none.

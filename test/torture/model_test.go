@@ -184,9 +184,21 @@ func TestModels_TellGoodFromBadHistories(t *testing.T) {
 			round.Fault = Fault{Ends: 1, From: 50, To: 60}
 		}
 		tally := Check(Coherent, round)
-		if got := len(tally.Violations) == 0; got != h.want || len(tally.Undecided) > 0 {
+		if got := len(tally.Violations) == 0; got != h.want || len(tally.undecided) > 0 {
 			t.Errorf("%s: %v, want %v; %s", h.name, got, h.want, strings.Join(tally.Violations, "\n"))
 		}
+	}
+}
+
+func TestSettle_DecidesWhatTookTooLong(t *testing.T) {
+	tally := Tally{}
+	for _, h := range histories[:3] { // good, good, bad
+		round := &Round{Records: h.of, Fault: Fault{Ends: -1}}
+		tally.undecided = append(tally.undecided, round.histories(Coherent)...)
+	}
+	tally.Settle()
+	if len(tally.Violations) != 1 || len(tally.Undecided()) != 0 {
+		t.Errorf("undecided %v, violations %v", tally.Undecided(), tally.Violations)
 	}
 }
 
